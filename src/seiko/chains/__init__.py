@@ -1,0 +1,37 @@
+"""Chains: a network and a process."""
+
+from seiko.chains.base import DiffusionChain, Process
+from seiko.chains.gaussian import (
+    DDIM,
+    Denoised,
+    Epsilon,
+    EulerMaruyama,
+    FlowVelocity,
+    RectifiedFlow,
+    Score,
+    VarianceExploding,
+    VariancePreserving,
+    Velocity,
+)
+from seiko.chains.joint import Joint
+from seiko.chains.masked import Absorbing, Masked, Uniform, one_hot
+
+__all__ = [
+    "Absorbing",
+    "DDIM",
+    "Denoised",
+    "DiffusionChain",
+    "Epsilon",
+    "EulerMaruyama",
+    "FlowVelocity",
+    "Joint",
+    "Masked",
+    "Process",
+    "RectifiedFlow",
+    "Score",
+    "Uniform",
+    "VarianceExploding",
+    "VariancePreserving",
+    "Velocity",
+    "one_hot",
+]

@@ -1,0 +1,100 @@
+"""A chain is a network and a process: the process turns what the network predicts into the law of the next state."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from seiko import tree
+from seiko.distributions import Distribution
+from seiko.errors import ParameterError
+from seiko.typing import Condition, State
+
+
+class Process(Protocol):
+    """The fixed part of a diffusion model: noise levels, start law, and the form of a step.
+
+    ``transition`` maps the network's prediction at a state to the law of the next state, and ``corrupt`` and
+    ``loss`` train the network. ``step`` is one integer or [batch] integers; nothing here has weights.
+    """
+
+    num_steps: int
+
+    def initial(self, batch_size: int, like: Tensor) -> Distribution: ...
+    def time(self, step: int | Tensor, like: Tensor) -> Tensor: ...
+    def transition(self, state: State, prediction: State, step: int | Tensor) -> Distribution: ...
+    def corrupt(self, data: State, step: Tensor, generator: torch.Generator | None = None) -> State: ...
+    def loss(self, prediction: State, data: State, state: State, step: Tensor) -> Tensor: ...
+
+
+class DiffusionChain(nn.Module):
+    """A chain made of a network and a process.
+
+    Args:
+        network: Called as ``network(state, time, condition)``; `time` is [batch], 1 for noise and 0 for data. It
+            returns a prediction of the same tree as the state.
+        process: `DDIM`, `EulerMaruyama`, `Masked`, `Absorbing`, `Uniform` or `Joint`.
+
+    Example:
+        >>> from seiko.chains import Masked
+        >>> from seiko.networks import SequenceMLP
+        >>> chain = DiffusionChain(SequenceMLP(length=6, kinds=5, outputs=4), Masked(length=6, kinds=4))
+        >>> chain.num_steps
+        6
+    """
+
+    def __init__(self, network: nn.Module, process: Process) -> None:
+        super().__init__()
+        self.network = network
+        self.process = process
+
+    @property
+    def num_steps(self) -> int:
+        return self.process.num_steps
+
+    @num_steps.setter
+    def num_steps(self, value: int) -> None:
+        raise ParameterError(
+            f"`num_steps` belongs to the process and cannot be set to {value}.",
+            hint="Use `chain.with_process(process)`.",
+        )
+
+    def with_process(self, process: Process) -> DiffusionChain:
+        """The same network, shared, under another process: other steps or other noise."""
+        return DiffusionChain(self.network, process)
+
+    @property
+    def _like(self) -> Tensor:
+        """A tensor that tells dtype and device."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.is_floating_point():
+                return tensor
+        return torch.empty(())
+
+    def initial(self, batch_size: int, condition: Condition = None) -> Distribution:
+        """The law of s_0; it has no trained weights."""
+        return self.process.initial(batch_size, self._like)
+
+    def transition(self, state: State, step: int | Tensor, condition: Condition = None) -> Distribution:
+        """The law of the next state, given `state` at `step`: one call of the network."""
+        first = next(tree.leaves(state))
+        time = self.process.time(step, first).expand(len(first))
+        return self.process.transition(state, self.network(state, time, condition), step)
+
+    def loss(
+        self, data: State, condition: Condition = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The process's training loss at one random step a row, [batch]."""
+        first = next(tree.leaves(data))
+        step = torch.randint(self.num_steps, (len(first),), generator=generator, device=first.device)
+        state = self.process.corrupt(data, step, generator)
+        prediction = self.network(state, self.process.time(step, first), condition)
+        return self.process.loss(prediction, data, state, step)
+
+
+def level(values: Tensor, step: int | Tensor, like: Tensor) -> Tensor:
+    """``values[step]`` in the dtype and on the device of `like`, shaped to broadcast against it."""
+    chosen: Any = values.to(like.device)[step]
+    return tree.expand(chosen.to(like.dtype), like)

@@ -1,0 +1,330 @@
+"""Gaussian chains: DDIM with eta (DDPM at eta = 1) and Euler-Maruyama for SDEs and flow models."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from seiko import tree
+from seiko.chains.base import level
+from seiko.distributions import Gaussian
+from seiko.errors import DeterministicChainError, ParameterError
+from seiko.schedules import check_num_steps
+
+
+class Prediction(Protocol):
+    """What a network's output stands for; brings every kind to the pair (denoised, noise).
+
+    With ``state = alpha * denoised + sigma * noise``.
+    """
+
+    def split(self, output: Tensor, state: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]: ...
+    def target(self, data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Epsilon:
+    """The noise."""
+
+    def split(self, output: Tensor, state: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        return (state - sigma * output) / alpha, output
+
+    def target(self, data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return noise
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """The clean state."""
+
+    def split(self, output: Tensor, state: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        return output, (state - alpha * output) / sigma
+
+    def target(self, data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return data
+
+
+@dataclass(frozen=True)
+class Velocity:
+    """``alpha * noise - sigma * denoised`` with alpha^2 + sigma^2 = 1 (Salimans & Ho 2022, section 4)."""
+
+    def split(self, output: Tensor, state: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        return alpha * state - sigma * output, sigma * state + alpha * output
+
+    def target(self, data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return alpha * noise - sigma * data
+
+
+@dataclass(frozen=True)
+class FlowVelocity:
+    """``noise - denoised``, the velocity of the straight path with alpha + sigma = 1 (rectified flow)."""
+
+    def split(self, output: Tensor, state: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        return state - sigma * output, state + alpha * output
+
+    def target(self, data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return noise - data
+
+
+@dataclass(frozen=True)
+class Score:
+    """The gradient of the log-density, ``-noise / sigma``."""
+
+    def split(self, output: Tensor, state: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        noise = -sigma * output
+        return (state - sigma * noise) / alpha, noise
+
+    def target(self, data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return -noise / sigma
+
+
+def _noised(data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * data + sigma * noise
+
+
+def _randn_like(data: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(data.shape, generator=generator, dtype=data.dtype, device=data.device)
+
+
+class _GaussianTraining:
+    """Corruption and denoising loss of a process that has ``alpha_sigma``, ``prediction`` and ``event_shape``."""
+
+    prediction: Prediction
+    event_shape: tuple[int, ...]
+
+    def alpha_sigma(self, step: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        raise AttributeError
+
+    def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``alpha * data + sigma * noise`` at `step`, [batch, *event]."""
+        return _noised(data, _randn_like(data, generator), *self.alpha_sigma(step, data))
+
+    def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
+        """Squared error of the prediction, mean over coordinates, [batch] (Ho et al. 2020, Eq. 14)."""
+        alpha, sigma = self.alpha_sigma(step, data)
+        noise = (state - alpha * data) / sigma
+        return (prediction - self.prediction.target(data, noise, alpha, sigma)).square().flatten(1).mean(1)
+
+    def initial(self, batch_size: int, like: Tensor) -> Gaussian:
+        """Standard noise scaled by the first level."""
+        mean = like.new_zeros((batch_size, *self.event_shape))
+        return Gaussian(mean, self.start_scale(like))
+
+    def start_scale(self, like: Tensor) -> Tensor:
+        return like.new_ones(())
+
+
+@dataclass(frozen=True, eq=False)
+class DDIM(_GaussianTraining):
+    """Generalised denoising steps (Song, Meng & Ermon 2021); eta = 1 is DDPM.
+
+    With a = alpha_bar[step], b = alpha_bar[step + 1], x_0 the denoised prediction and e the noise:
+
+    ========== ==================================================== ==============
+    our name   formula                                              in the paper
+    ========== ==================================================== ==============
+    scale      eta sqrt((1 - b) / (1 - a)) sqrt(1 - a / b)          Eq. 16
+    mean       sqrt(b) x_0 + sqrt(1 - b - scale^2) e                Eq. 12
+    ========== ==================================================== ==============
+
+    Args:
+        alpha_bar: Increasing levels in (0, 1), [num_steps + 1]. A last level of exactly 1 makes the last step
+            deterministic and is refused: see `cosine_alpha_bar`.
+        event_shape: Shape of one state.
+        eta: Stochasticity in (0, 1].
+        prediction: What the network's output stands for.
+
+    Raises:
+        DeterministicChainError: If eta is 0 or a step has no noise.
+        ParameterError: If eta or the levels are out of range.
+    """
+
+    alpha_bar: Tensor
+    event_shape: tuple[int, ...]
+    eta: float = 1.0
+    prediction: Prediction = Epsilon()
+
+    def __post_init__(self) -> None:
+        if self.eta == 0:
+            raise DeterministicChainError(
+                "`eta` of DDIM must be a float in (0, 1]; got 0. A deterministic chain has infinite KL to any "
+                "other, so no updater can regularise it.",
+                hint="Use eta=1.0 for DDPM.",
+            )
+        if not 0 < self.eta <= 1:
+            raise ParameterError(f"`eta` of DDIM must be a float in (0, 1]; got {self.eta!r}.")
+        levels = self.alpha_bar
+        if levels.ndim != 1 or len(levels) < 2 or not (levels.diff() > 0).all() or not 0 < levels[0]:
+            raise ParameterError(
+                "`alpha_bar` must be increasing levels in (0, 1), [num_steps + 1], from noise to data; got "
+                f"{levels.tolist() if levels.numel() < 12 else list(levels.shape)}."
+            )
+        if levels[-1] >= 1:
+            raise DeterministicChainError(
+                f"The last level of `alpha_bar` must stay below 1; got {float(levels[-1])}. At 1 the last step has "
+                "no noise and infinite KL to any other.",
+                hint="Keep a floor, such as 0.9999.",
+            )
+
+    @property
+    def num_steps(self) -> int:  # type: ignore[override]
+        return len(self.alpha_bar) - 1
+
+    def alpha_sigma(self, step: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """``sqrt(alpha_bar)`` and ``sqrt(1 - alpha_bar)`` at `step`."""
+        return level(self.alpha_bar.sqrt(), step, like), level((1 - self.alpha_bar).sqrt(), step, like)
+
+    def time(self, step: int | Tensor, like: Tensor) -> Tensor:
+        """1 - step / K: [] or [batch]."""
+        return torch.as_tensor(1 - torch.as_tensor(step) / self.num_steps).to(like)
+
+    def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Gaussian:
+        alpha, sigma = self.alpha_sigma(step, state)
+        denoised, noise = self.prediction.split(prediction, state, alpha, sigma)
+        a, b = self.alpha_bar[:-1], self.alpha_bar[1:]
+        variance = self.eta**2 * (1 - b) / (1 - a) * (1 - a / b)  # Eq. 16, squared
+        keep = level(b.sqrt(), step, state)
+        rest = level((1 - b - variance).clamp_min(0).sqrt(), step, state)
+        return Gaussian(keep * denoised + rest * noise, level(variance.sqrt(), step, state))
+
+
+class Path(Protocol):
+    """Marginals ``alpha(t) x_0 + sigma(t) e`` and a noise rate, t from 1 (noise) to 0 (data)."""
+
+    def alpha(self, time: Tensor) -> Tensor: ...
+    def sigma(self, time: Tensor) -> Tensor: ...
+    def diffusion(self, time: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class VariancePreserving:
+    """The VP-SDE (Song et al. 2021, Eq. 11): ``dx = -beta/2 x dt + sqrt(beta) dw``, beta linear in time."""
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+
+    def alpha(self, time: Tensor) -> Tensor:
+        return torch.exp(-0.25 * time**2 * (self.beta_max - self.beta_min) - 0.5 * time * self.beta_min)
+
+    def sigma(self, time: Tensor) -> Tensor:
+        return (1 - self.alpha(time) ** 2).clamp_min(0).sqrt()
+
+    def diffusion(self, time: Tensor) -> Tensor:
+        return (self.beta_min + time * (self.beta_max - self.beta_min)).sqrt()
+
+
+@dataclass(frozen=True)
+class VarianceExploding:
+    """The VE-SDE (Song et al. 2021, Eq. 9): ``sigma(t) = sigma_min (sigma_max / sigma_min)^t``.
+
+    The start is not independent of the end unless sigma_max is far above the data's spread: the base is then not
+    memoryless, and a fine-tuned law is biased (``docs/method.md``).
+    """
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+
+    def alpha(self, time: Tensor) -> Tensor:
+        return torch.ones_like(time)
+
+    def sigma(self, time: Tensor) -> Tensor:
+        return self.sigma_min * (self.sigma_max / self.sigma_min) ** time
+
+    def diffusion(self, time: Tensor) -> Tensor:
+        return self.sigma(time) * math.sqrt(2 * math.log(self.sigma_max / self.sigma_min))
+
+
+@dataclass(frozen=True)
+class RectifiedFlow:
+    """The straight path ``(1 - t) x_0 + t e`` of flow models, run as an SDE with the same marginals.
+
+    The memoryless noise rate is ``sqrt(2 t / (1 - t))``, capped near t = 1 where it has no limit; any rate keeps
+    the marginals in continuous time.
+
+    Args:
+        max_rate: The cap of the noise rate.
+        scale: Multiplier of the rate; 1 is memoryless.
+    """
+
+    max_rate: float = 4.0
+    scale: float = 1.0
+
+    def alpha(self, time: Tensor) -> Tensor:
+        return 1 - time
+
+    def sigma(self, time: Tensor) -> Tensor:
+        return time
+
+    def diffusion(self, time: Tensor) -> Tensor:
+        return self.scale * (2 * time / (1 - time).clamp_min(1e-6)).sqrt().clamp_max(self.max_rate)
+
+
+@dataclass(frozen=True, eq=False)
+class EulerMaruyama(_GaussianTraining):
+    """The reverse-time SDE of a path, discretised; its divergences are exact for the discretised chain.
+
+    With v the probability-flow velocity ``alpha' x_0 + sigma' e`` and g the noise rate (Song et al. 2021, Eq. 6):
+
+    ``s_{k+1} = s_k - h (v + g^2 / (2 sigma) e) + g sqrt(h) z``,  h = t_k - t_{k+1}.
+
+    Args:
+        path: `VariancePreserving`, `VarianceExploding` or `RectifiedFlow`.
+        num_steps: Number of steps K, evenly spaced from t = 1.
+        event_shape: Shape of one state.
+        prediction: What the network's output stands for.
+        end_time: Where the last step ends, in [0, 1).
+    """
+
+    path: Path
+    num_steps: int
+    event_shape: tuple[int, ...]
+    prediction: Prediction = Epsilon()
+    end_time: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_num_steps(self.num_steps)
+        if not 0 <= self.end_time < 1:
+            raise ParameterError(f"`end_time` must be in [0, 1); got {self.end_time!r}.")
+        if not (self.path.diffusion(self._times[:-1]) > 0).all():
+            raise DeterministicChainError(
+                "The path's noise rate must be positive at every step; a step without noise has infinite KL.",
+                hint="Give the path a positive rate.",
+            )
+
+    @property
+    def _times(self) -> Tensor:
+        return torch.linspace(1, self.end_time, self.num_steps + 1, dtype=torch.float64)
+
+    def _levels(self, step: int | Tensor, like: Tensor) -> dict[str, Tensor]:
+        times = self._times.requires_grad_()
+        with torch.enable_grad():
+            alpha, sigma = self.path.alpha(times), self.path.sigma(times)
+            slopes = [torch.autograd.grad(f.sum(), times, allow_unused=True)[0] for f in (alpha, sigma)]
+        names = {"alpha": alpha, "sigma": sigma, "alpha_slope": slopes[0], "sigma_slope": slopes[1]}
+        return {
+            name: level(torch.zeros_like(alpha) if value is None else value.detach(), step, like)
+            for name, value in names.items()
+        }
+
+    def alpha_sigma(self, step: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        times = self._times
+        return level(self.path.alpha(times), step, like), level(self.path.sigma(times), step, like)
+
+    def time(self, step: int | Tensor, like: Tensor) -> Tensor:
+        return torch.as_tensor(self._times[step]).to(like)
+
+    def start_scale(self, like: Tensor) -> Tensor:
+        return self.path.sigma(self._times[:1])[0].to(like)
+
+    def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Gaussian:
+        now = self._levels(step, state)
+        denoised, noise = self.prediction.split(prediction, state, now["alpha"], now["sigma"])
+        velocity = now["alpha_slope"] * denoised + now["sigma_slope"] * noise
+        h = level(-self._times.diff(), step, state)
+        rate = level(self.path.diffusion(self._times), step, state)
+        mean = state - h * (velocity + rate**2 / (2 * now["sigma"]) * noise)
+        return Gaussian(mean, rate * h.sqrt())

@@ -1,0 +1,225 @@
+"""Categorical chains: masked (absorbing) diffusion, and uniform diffusion, which can revise what stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seiko.chains.base import level
+from seiko.distributions import Categorical, Reveal
+from seiko.errors import ParameterError
+from seiko.schedules import check_num_steps, checked_counts, even_counts
+
+
+def _check_sizes(length: int, kinds: int) -> None:
+    if length < 1 or kinds < 2:
+        raise ParameterError(f"A categorical chain needs length >= 1 and kinds >= 2; got {length} and {kinds}.")
+
+
+def _all_masked(batch_size: int, length: int, kinds: int, like: Tensor) -> Categorical:
+    log_probs = like.new_full((batch_size, length, kinds + 1), -torch.inf)
+    log_probs[..., -1] = 0
+    return Categorical(log_probs)
+
+
+def _cross_entropy(prediction: Tensor, data: Tensor) -> Tensor:
+    """Minus log-probability of the clean kind, in nats, [batch, length]."""
+    kinds = prediction.shape[-1]
+    return -torch.where(data[..., :kinds] > 0.5, prediction.log_softmax(-1), 0.0).sum(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """Masked diffusion that reveals a fixed number of positions a step, chosen at random.
+
+    The network predicts logits over the clean kinds at every position; step k reveals ``counts[k]`` of the masked
+    positions (`Reveal`). With one position a step the chain is the any-order autoregressive model (Uria et al.
+    2014; Austin et al. 2021, section 3), and the mean of its loss over steps is its negative evidence bound.
+
+    Args:
+        length: Number of positions.
+        kinds: Number of clean kinds; the state has one more, the mask.
+        num_steps: Number of steps, the positions spread evenly; `length` if None.
+        counts: Positions revealed at each step, instead of an even spread.
+    """
+
+    length: int
+    kinds: int
+    num_steps: int = 0
+    counts: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.length, self.kinds)
+        if self.counts is None:
+            steps = self.num_steps or self.length
+            counts = even_counts(self.length, steps)
+        else:
+            counts = checked_counts(self.counts, self.length)
+        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "num_steps", len(counts))
+
+    @property
+    def _done(self) -> Tensor:
+        """Positions revealed before each step, [num_steps + 1]."""
+        assert self.counts is not None
+        return torch.cat([self.counts.new_zeros(1), self.counts.cumsum(0)])
+
+    def _rows(self, values: Tensor, step: int | Tensor, like: Tensor) -> Tensor:
+        return values.to(like.device)[step].expand(len(like))
+
+    def initial(self, batch_size: int, like: Tensor) -> Categorical:
+        """Everything masked."""
+        return _all_masked(batch_size, self.length, self.kinds, like)
+
+    def time(self, step: int | Tensor, like: Tensor) -> Tensor:
+        """The masked share."""
+        return (1 - self._done[step] / self.length).to(like)
+
+    def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Reveal:
+        assert self.counts is not None
+        return Reveal(prediction.log_softmax(-1), state, self._rows(self.counts, step, state))
+
+    def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Mask all but the number of positions revealed before `step`, chosen uniformly."""
+        shape = (len(data), self.length)
+        rank = torch.rand(shape, generator=generator, device=data.device).argsort(1)
+        masked = rank >= self._done.to(data.device)[step][:, None]
+        mask_row = torch.nn.functional.one_hot(torch.tensor(self.kinds), self.kinds + 1).to(data)
+        return torch.where(masked[..., None], mask_row, _with_mask_kind(data, self.kinds))
+
+    def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
+        """``length / masked * sum over masked positions of -log p(kind)``, in nats, [batch].
+
+        With one position a step its mean over steps is the negative evidence bound of the data. With other counts
+        it is the bound of an even spread, so that every masked position teaches at every step; the minimiser is
+        the same.
+        """
+        masked = state[..., -1] > 0.5
+        missing = torch.where(masked, _cross_entropy(prediction, data), 0.0).sum(1)
+        return self.length * missing / masked.sum(1).clamp_min(1)
+
+
+def _with_mask_kind(data: Tensor, kinds: int) -> Tensor:
+    """Clean one-hot rows with or without the mask kind, as rows that have it."""
+    return data if data.shape[-1] == kinds + 1 else torch.nn.functional.pad(data, (0, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Absorbing:
+    """Masked diffusion in which every masked position is revealed independently (Sahoo et al. 2024, Eq. 7).
+
+    At step k a masked position stays masked with probability m_{k+1} / m_k, where m_k = 1 - k / K.
+
+    Args:
+        length: Number of positions.
+        kinds: Number of clean kinds; the state has one more, the mask.
+        num_steps: Number of steps K.
+    """
+
+    length: int
+    kinds: int
+    num_steps: int
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.length, self.kinds)
+        check_num_steps(self.num_steps)
+
+    @property
+    def _masked_share(self) -> Tensor:
+        return torch.linspace(1, 0, self.num_steps + 1, dtype=torch.float64)
+
+    def initial(self, batch_size: int, like: Tensor) -> Categorical:
+        """Everything masked."""
+        return _all_masked(batch_size, self.length, self.kinds, like)
+
+    def time(self, step: int | Tensor, like: Tensor) -> Tensor:
+        return self._masked_share[step].to(like)
+
+    def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Categorical:
+        share = self._masked_share
+        stay = level(share[1:] / share[:-1], step, state)
+        revealed = prediction.log_softmax(-1) + torch.log1p(-stay)
+        masked_row = torch.cat([revealed, stay.log().expand_as(revealed[..., :1])], -1)
+        is_masked = state[..., -1:] > 0.5
+        return Categorical(torch.where(is_masked, masked_row, torch.where(state > 0.5, 0.0, -torch.inf)))
+
+    def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Mask every position independently with probability m_k."""
+        uniform = torch.rand(data.shape[:2], generator=generator, device=data.device)
+        masked = uniform < self._masked_share.to(data.device)[step][:, None]
+        mask_row = torch.nn.functional.one_hot(torch.tensor(self.kinds), self.kinds + 1).to(data)
+        return torch.where(masked[..., None], mask_row, _with_mask_kind(data, self.kinds))
+
+    def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
+        """``1 / m_k * sum over masked positions of -log p(kind)``: unbiased for the evidence bound, [batch]."""
+        missing = torch.where(state[..., -1] > 0.5, _cross_entropy(prediction, data), 0.0).sum(1)
+        return missing / self._masked_share.to(missing)[step]
+
+
+@dataclass(frozen=True, eq=False)
+class Uniform:
+    """Uniform categorical diffusion (D3PM, Austin et al. 2021, section 3.1): positions can be revised.
+
+    A position keeps its clean kind with probability a_k (linear in k, a_0 = 0, a_K = 1) and is otherwise uniform.
+    The step is the forward posterior averaged over the predicted clean kind j,
+
+    ``p(s | x) = sum_j p(j | x) q(x | s) q(s | j) / q(x | j)``,
+
+    computed without the [kinds, kinds] table.
+
+    Args:
+        length: Number of positions.
+        kinds: Number of kinds; there is no mask.
+        num_steps: Number of steps K.
+    """
+
+    length: int
+    kinds: int
+    num_steps: int
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.length, self.kinds)
+        check_num_steps(self.num_steps)
+
+    @property
+    def _kept(self) -> Tensor:
+        return torch.linspace(0, 1, self.num_steps + 1, dtype=torch.float64)
+
+    def initial(self, batch_size: int, like: Tensor) -> Categorical:
+        """Every kind equally likely."""
+        return Categorical.from_logits(like.new_zeros((batch_size, self.length, self.kinds)))
+
+    def time(self, step: int | Tensor, like: Tensor) -> Tensor:
+        return (1 - self._kept[step]).to(like)
+
+    def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Categorical:
+        kept = self._kept
+        now, then = level(kept[:-1], step, state), level(kept[1:], step, state)
+        ratio = level(kept[:-1] / kept[1:], step, state)
+        clean = prediction.softmax(-1)
+        likelihood = now * state + (1 - now) / self.kinds  # q(x | j)
+        weighted = clean / likelihood
+        back = ratio * state + (1 - ratio) / self.kinds  # q(x | s)
+        probs = back * (then * weighted + (1 - then) / self.kinds * weighted.sum(-1, keepdim=True))
+        return Categorical(probs.log().log_softmax(-1))
+
+    def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Replace each position by a uniform kind with probability 1 - a_k."""
+        shape = data.shape[:2]
+        keep = torch.rand(shape, generator=generator, device=data.device) < self._kept.to(data)[step][:, None]
+        other = torch.randint(self.kinds, shape, generator=generator, device=data.device)
+        return torch.where(keep[..., None], data, torch.nn.functional.one_hot(other, self.kinds).to(data))
+
+    def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
+        """``K * KL(posterior given the data || step)``: unbiased for the evidence bound, in nats, [batch]."""
+        exact = self.transition(state, torch.where(data > 0.5, 0.0, -1e9).to(data), step)
+        return self.num_steps * exact.kl(self.transition(state, prediction, step))
+
+
+def one_hot(kinds: Tensor, num_kinds: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Integer kinds [...] as one-hot rows [..., num_kinds], ready to be data of a categorical chain."""
+    return torch.nn.functional.one_hot(kinds.long(), num_kinds).to(dtype)
+
+

@@ -1,0 +1,89 @@
+"""Weights in and out: safetensors and JSON only, always checked, written so that a crash leaves the old file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
+from torch import Tensor, nn
+
+from seiko.errors import WeightsError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: temporary file, flush to disk, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def tensors_to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> bytes:
+    """Named tensors as a safetensors file, with a JSON value in its header."""
+    plain = {name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()}
+    return save_bytes(plain, metadata={"json": json.dumps(metadata or {}, allow_nan=False)})
+
+
+def tensors_from_bytes(content: bytes, source: str = "weights") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The inverse of `tensors_to_bytes`.
+
+    Raises:
+        WeightsError: If the bytes are not a whole safetensors file.
+    """
+    try:
+        tensors = load_bytes(content)
+        size = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + size])
+        metadata = json.loads(header.get("__metadata__", {}).get("json", "{}"))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"{source} is not a whole safetensors file ({len(content)} bytes): {error}.",
+            hint="Restore it from a copy, or make it again.",
+        ) from error
+    return tensors, metadata
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Named tensors and metadata of a safetensors file.
+
+    Raises:
+        WeightsError: If the file is missing or corrupt.
+    """
+    if not path.is_file():
+        raise WeightsError(f"There is no weight file {path}.", hint="Check the path or the installation.")
+    return tensors_from_bytes(path.read_bytes(), source=str(path))
+
+
+def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str = "weights") -> None:
+    """Put `tensors` into `network`, in place; every name and shape must fit.
+
+    Raises:
+        WeightsError: Naming the first misfit: the file belongs to another network.
+    """
+    own = network.state_dict()
+    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    wrong = [
+        f"`{name}` is {list(tensors[name].shape)}, not {list(own[name].shape)}"
+        for name in own.keys() & tensors.keys()
+        if own[name].shape != tensors[name].shape
+    ]
+    if missing or unknown or wrong:
+        reason = (wrong or [f"missing {missing[:3]}" if missing else f"unknown {unknown[:3]}"])[0]
+        raise WeightsError(
+            f"{source} does not belong to this network ({type(network).__name__}): {reason}.",
+            hint="Build the network with the sizes it was trained with.",
+        )
+    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise WeightsError(f"{source} holds values that are not finite, in `{bad[0]}`.", hint="Restore it from a copy.")
+    network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})

@@ -1,0 +1,55 @@
+"""All that a method may ask about one kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from seiko.typing import Condition, State
+
+Design = TypeVar("Design")
+
+
+def no_condition(batch_size: int, generator: torch.Generator | None = None) -> None:
+    """The condition of an unconditional chain: none."""
+    return None
+
+
+@dataclass(frozen=True)
+class Domain(Generic[Design]):
+    """One kind of design: how states become designs, and what designs are to a method.
+
+    Attributes:
+        name: For reports.
+        decode: ``(state, condition) -> designs``, one a row: quantise, argmax, graph to molecule.
+        features: ``designs -> [n, feature]``, what surrogates are fitted on. Called on valid designs only.
+        is_valid: Whether a design may be asked for at all; cheap, and never a query.
+        key: Canonical identity, for duplicates.
+        to_bytes: The design as bytes, for the store.
+        from_bytes: Its inverse.
+        media_type: Of those bytes.
+        render: A design as an SVG or HTML fragment.
+        soft_features: ``(state, condition) -> [batch, feature]`` with gradients, equal to
+            ``features(decode(state))`` at the corners of the simplex; None where there is no such function.
+        condition: ``(batch_size, generator) -> condition`` for sampling.
+        metrics: Named functions of a list of designs, for reports.
+        why_invalid: The reason a design is not valid, in words; empty when it is valid.
+    """
+
+    name: str
+    decode: Callable[[State, Condition], Sequence[Design]]
+    features: Callable[[Sequence[Design]], Tensor]
+    is_valid: Callable[[Design], bool]
+    key: Callable[[Design], str]
+    to_bytes: Callable[[Design], bytes]
+    from_bytes: Callable[[bytes], Design]
+    render: Callable[[Design], str]
+    media_type: str = "text/plain"
+    soft_features: Callable[[State, Condition], Tensor] | None = None
+    condition: Callable[[int, torch.Generator | None], Condition] = no_condition
+    metrics: Mapping[str, Callable[[Sequence[Design]], float]] = field(default_factory=dict)
+    why_invalid: Callable[[Design], str] = lambda design: ""

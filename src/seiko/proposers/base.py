@@ -1,0 +1,49 @@
+"""The protocol every proposer obeys: a campaign cannot tell SEIKO from a genetic algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from seiko.records import History
+
+if TYPE_CHECKING:
+    import torch
+
+Design = TypeVar("Design")
+
+
+@dataclass(frozen=True)
+class Proposal(Generic[Design]):
+    """What a proposer answers.
+
+    Attributes:
+        designs: The designs to ask for, most wanted first; exactly as many as asked.
+        predictions: For each design the surrogate's mean and standard deviation of a new reading, in reward
+            units; empty when there is no surrogate.
+        artifacts: What the proposer needs to go on from here (weights as safetensors, numbers as JSON).
+        report: Logged numbers of this round, named ``group/name`` (``kl/pretrained_nats``); JSON values only.
+    """
+
+    designs: Sequence[Design]
+    predictions: Sequence[tuple[float, float]] = ()
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Proposer(Protocol[Design]):
+    """Chooses what to ask next.
+
+    ``propose`` is pure: the same history, number, artifacts and generator state give the same proposal, on CPU
+    to the bit. Asked for 0 designs it only learns, and its artifacts hold what it learned.
+    """
+
+    def propose(
+        self,
+        history: History[Design],
+        num_queries: int,
+        *,
+        resume: Mapping[str, bytes],
+        generator: torch.Generator,
+    ) -> Proposal[Design]: ...

@@ -1,0 +1,216 @@
+"""Gaussian processes: Tanimoto kernel on fingerprints, Matern 5/2 on embeddings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gpytorch
+import torch
+from botorch.acquisition.objective import PosteriorTransform
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.models.transforms.input import AffineInputTransform
+from botorch.models.transforms.outcome import Standardize
+from botorch.posteriors.gpytorch import GPyTorchPosterior
+from gpytorch.constraints import GreaterThan
+from gpytorch.distributions import MultivariateNormal
+from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from gpytorch.priors import LogNormalPrior
+from linear_operator.operators import DiagLinearOperator
+from torch import Tensor
+
+from seiko.errors import ParameterError
+from seiko.surrogates.base import Observations
+from seiko.surrogates.features import FeatureScaler, check_width, known_variance
+from seiko.surrogates.randomness import as_generator, forked_rng
+from seiko.surrogates.tanimoto import TanimotoKernel
+
+MIN_NOISE = 1e-4  # variance, of readings standardised to std 1
+EXACT_UP_TO = 20_000  # readings; GPyTorch would go over to iterative, random solves from 800 on
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """Recipe of an exact Gaussian process; its bonus is the posterior standard deviation.
+
+    ``f ~ GP(c, s k)`` with ``k`` Matern 5/2 on standardised features, or Tanimoto on counts as they are. Constant,
+    scale, lengthscale and the noise of readings that bring none maximise the marginal likelihood times wide
+    log-normal priors; the lengthscale's grows with the root of the number of features (Hvarfner et al. 2024).
+
+    Args:
+        kernel: ``"matern"`` for embeddings, ``"tanimoto"`` for count or binary fingerprints.
+        ard: Whether every feature has its own lengthscale (Matern only).
+
+    Raises:
+        ParameterError: If the kernel is unknown, or `ard` is asked of Tanimoto.
+
+    Example:
+        >>> x = torch.linspace(0, 1, 20, dtype=torch.float64)[:, None]
+        >>> model = GaussianProcess().fit(Observations(x, torch.sin(6 * x[:, 0])))
+        >>> round(float(model.posterior(torch.tensor([[0.25]])).mean), 1)
+        1.0
+    """
+
+    kernel: Literal["matern", "tanimoto"] = "matern"
+    ard: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.kernel not in ("matern", "tanimoto"):
+            raise ParameterError(f'`kernel` must be "matern" or "tanimoto"; got {self.kernel!r}.')
+        if self.ard and self.kernel == "tanimoto":
+            raise ParameterError("A Tanimoto kernel has no lengthscales, so `ard` must be False.")
+
+    def fit(self, data: Observations, *, generator: torch.Generator | None = None) -> ExactGaussianProcess:
+        """Fit to everything told.
+
+        Args:
+            data: Readings; features [n, feature], values [n] in reward units.
+            generator: For restarts, should the optimiser fail; seed 0 where None.
+
+        Returns:
+            A BoTorch single-task GP, its hyperparameters fixed.
+        """
+        x, y = data.features.detach().double(), data.values.detach().double()[:, None]
+        outcome = Standardize(m=1)
+        outcome(y)
+        likelihood = PartlyKnownNoise(known_variance(data.noise_std, y[:, 0], outcome.stdvs.squeeze()))
+        model = ExactGaussianProcess(
+            x, y, self._covariance(x), likelihood, outcome, _scaling(x) if self.kernel == "matern" else None
+        )
+        _fit_hyperparameters(model, as_generator(generator))
+        return model
+
+    def _covariance(self, x: Tensor) -> ScaleKernel:
+        base: Kernel
+        if self.kernel == "tanimoto":
+            base = TanimotoKernel(typical_square=float(x.square().sum(1).mean()))
+        else:
+            base = _matern(max(FeatureScaler(x).num_active, 1), x.shape[1] if self.ard else None)
+        kernel = ScaleKernel(base, outputscale_prior=LogNormalPrior(0.0, 1.0))
+        kernel.outputscale = 1.0
+        return kernel
+
+
+class ExactGaussianProcess(SingleTaskGP):
+    """A fitted `GaussianProcess`: BoTorch's single-task GP whose pointwise posterior costs [batch, n] memory.
+
+    Attributes:
+        num_features: Width of the features it was fitted to.
+        noise_std: Inferred noise of readings that bring none, in reward units; where all readings brought theirs,
+            its root mean square.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        kernel: Kernel,
+        likelihood: PartlyKnownNoise,
+        outcome: Standardize,
+        scaling: AffineInputTransform | None,
+    ) -> None:
+        super().__init__(
+            x,
+            y,
+            likelihood=likelihood,
+            covar_module=kernel,
+            outcome_transform=outcome,
+            input_transform=scaling,
+        )
+        self.num_features = x.shape[-1]
+
+    @property
+    def noise_std(self) -> float:
+        scale = float(self.outcome_transform.stdvs.squeeze())
+        return scale * float(self.likelihood.noise_covar.new_reading_variance()) ** 0.5
+
+    def posterior(
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,
+        observation_noise: bool | Tensor = False,
+        posterior_transform: PosteriorTransform | None = None,
+    ) -> Any:
+        """Posterior over the q rewards, in reward units, double.
+
+        Args:
+            X: Features, [..., q, feature].
+            output_indices: Ignored; there is one output.
+            observation_noise: Add ``noise_std**2`` to the variances, for a new reading.
+            posterior_transform: Applied to the posterior where given.
+        """
+        check_width(X, self.num_features)
+        X = X.double()
+        with gpytorch.settings.max_cholesky_size(EXACT_UP_TO):
+            if X.ndim > 2 and X.shape[-2] == 1:
+                distribution = self._pointwise(X)
+            else:
+                distribution = SingleTaskGP.posterior(self, X).distribution
+        if observation_noise is not False:
+            noise = torch.full_like(distribution.mean, self.noise_std**2)
+            covariance = distribution.lazy_covariance_matrix.add_diagonal(noise)
+            distribution = MultivariateNormal(distribution.mean, covariance)
+        posterior = GPyTorchPosterior(distribution)
+        return posterior if posterior_transform is None else posterior_transform(posterior)
+
+    def _pointwise(self, X: Tensor) -> MultivariateNormal:
+        """[..., 1, feature] as one joint posterior of all rows, of which only the diagonal is formed."""
+        joint = SingleTaskGP.posterior(self, X.reshape(-1, X.shape[-1])).distribution
+        shape = X.shape[:-1]
+        variance = joint.lazy_covariance_matrix.diagonal(dim1=-1, dim2=-2).clamp_min(0)
+        return MultivariateNormal(joint.mean.reshape(shape), DiagLinearOperator(variance.reshape(shape)))
+
+
+class PartlyKnownNoise(GaussianLikelihood):
+    """Gaussian noise whose variance is known for some training rows and one inferred level for the others.
+
+    Args:
+        variance: Of every training row, [n], NaN where unknown; readings standardised to std 1.
+    """
+
+    known: Tensor
+
+    def __init__(self, variance: Tensor) -> None:
+        super().__init__(
+            noise_prior=LogNormalPrior(-3.0, 1.5),
+            noise_constraint=GreaterThan(MIN_NOISE, transform=None, initial_value=0.05),
+        )
+        self.register_buffer("known", variance)
+
+    def _shaped_noise_covar(self, base_shape: torch.Size, *params: Any, **kwargs: Any) -> DiagLinearOperator:
+        return self.noise_covar(*params, shape=base_shape, **kwargs)
+
+
+def _matern(num_active: int, ard_num_dims: int | None) -> MaternKernel:
+    prior = LogNormalPrior(math.sqrt(2) + 0.5 * math.log(num_active), math.sqrt(3))
+    constraint = GreaterThan(2.5e-2, transform=None, initial_value=prior.mode)
+    return MaternKernel(
+        nu=2.5, ard_num_dims=ard_num_dims, lengthscale_prior=prior, lengthscale_constraint=constraint
+    )
+
+
+def _scaling(x: Tensor) -> AffineInputTransform:
+    scaler = FeatureScaler(x)
+    scale = torch.where(scaler.scale > 0, scaler.scale, torch.inf)  # a column that never varied becomes 0
+    return AffineInputTransform(x.shape[1], coefficient=scale, offset=scaler.mean)
+
+
+def _fit_hyperparameters(model: ExactGaussianProcess, generator: torch.Generator) -> None:
+    x = model.train_inputs[0]
+    with (
+        forked_rng(generator, x.device),
+        torch.enable_grad(),
+        gpytorch.settings.max_cholesky_size(EXACT_UP_TO),
+    ):
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    model.requires_grad_(False)
+    model.posterior(x[:1])  # fills the caches with exact solves
+
+
+def matheron_path(model: SingleTaskGP, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    raise NotImplementedError

@@ -1,0 +1,95 @@
+"""The Tanimoto kernel of count or binary fingerprints, and random features that stand for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from botorch.sampling.pathwise.features.generators import GenKernelFeatures
+from botorch.sampling.pathwise.features.maps import KernelFeatureMap
+from gpytorch.kernels import Kernel
+from torch import Tensor
+
+
+class TanimotoKernel(Kernel):
+    """``k(x, y) = <x, y> / (|x|^2 + |y|^2 - <x, y>)``; two zero vectors have similarity 1.
+
+    On binary fingerprints it is the share of common bits. It is positive definite on all real vectors and
+    differentiable in both arguments.
+
+    Args:
+        typical_square: Typical ``|x|^2``; only the random features use it.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+        >>> TanimotoKernel()(x).to_dense()
+        tensor([[1.0000, 0.3333],
+                [0.3333, 1.0000]])
+    """
+
+    has_lengthscale = False
+
+    def __init__(self, typical_square: float = 1.0) -> None:
+        super().__init__()
+        self.typical_square = max(typical_square, 1e-12)
+
+    def forward(
+        self,
+        x1: Tensor,
+        x2: Tensor,
+        diag: bool = False,
+        last_dim_is_batch: bool = False,
+        **params: Any,
+    ) -> Tensor:
+        square1, square2 = x1.square().sum(-1), x2.square().sum(-1)
+        if diag:
+            inner, total = (x1 * x2).sum(-1), square1 + square2
+        else:
+            inner, total = x1 @ x2.mT, square1[..., :, None] + square2[..., None, :]
+        return torch.where(total > 0, inner / (total - inner).clamp_min(1e-300), 1.0)
+
+
+class TanimotoFeatures(KernelFeatureMap):
+    """Random features z with ``E[z(x)^T z(y)] = k(x, y)``, differentiable in x.
+
+    From ``1/a = int exp(-a t) dt``::
+
+        k(x, y) = int <x, y> exp(-t |x|^2 / 2) exp(-t |y|^2 / 2) exp(-t |x - y|^2 / 2) dt
+
+    the inner product is estimated by random signs, the last factor by Fourier features, the integral by draws of
+    t with density ``c / (c + t)^2``, ``c = 1 / typical_square``, whose heavy tail serves designs of every size.
+
+    Args:
+        kernel: The kernel.
+        num_inputs: Width of the fingerprints.
+        num_outputs: Number of features, even.
+    """
+
+    def __init__(self, kernel: TanimotoKernel, *, num_inputs: int, num_outputs: int) -> None:
+        half = num_outputs // 2
+        like = {"dtype": kernel.dtype, "device": kernel.device}
+        super().__init__(
+            kernel, torch.randn(half, num_inputs, **like), output_transform=torch.nn.Identity()
+        )
+        uniform = (torch.arange(half, **like) + torch.rand(half, **like)) / half  # stratified
+        centre = 1 / kernel.typical_square
+        time = centre * uniform / (1 - uniform).clamp_min(1e-12)
+        self.register_buffer("time", time)
+        self.register_buffer("signs", torch.randint(0, 2, (half, num_inputs), device=kernel.device) * 2.0 - 1)
+        self.register_buffer("density_root", centre**0.5 / (centre + time))
+
+    @property
+    def num_outputs(self) -> int:
+        return 2 * len(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., feature] -> [..., num_outputs]."""
+        size = torch.exp(-0.5 * self.time * x.square().sum(-1, keepdim=True))
+        amplitude = x @ self.signs.to(x).mT * size / (self.density_root * len(self.weight) ** 0.5)
+        angle = x @ self.weight.mT * self.time.sqrt()
+        return torch.cat([amplitude * angle.cos(), amplitude * angle.sin()], -1)
+
+
+@GenKernelFeatures.register(TanimotoKernel)
+def _tanimoto_features(kernel: TanimotoKernel, *, num_inputs: int, num_outputs: int) -> TanimotoFeatures:
+    return TanimotoFeatures(kernel, num_inputs=num_inputs, num_outputs=num_outputs)
