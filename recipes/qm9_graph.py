@@ -26,7 +26,7 @@ from seiko.pretraining import Pretraining, pretrain
 
 NETWORK = {"node_width": 128, "pair_width": 48, "num_layers": 5}
 SETTINGS = Pretraining(
-    num_iterations=6000, batch_size=512, learning_rate=1.5e-3, warmup=300, ema_decay=0.998, checkpoint_every=250
+    num_iterations=6000, batch_size=384, learning_rate=1.5e-3, warmup=300, ema_decay=0.998, checkpoint_every=250
 )
 HELD_OUT = 2039
 

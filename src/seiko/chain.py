@@ -84,8 +84,9 @@ def rollout(
         ShapeError: If `states` does not have K + 1 entries.
 
     Example:
-        >>> from seiko.domains.toy import uniform_letters
-        >>> chain = uniform_letters(length=3, letters=4)
+        >>> from seiko.chains import DiffusionChain, Masked
+        >>> from seiko.networks import SequenceMLP
+        >>> chain = DiffusionChain(SequenceMLP(3, 5, outputs=4), Masked(length=3, kinds=4))
         >>> [step.index for step in rollout(chain, 2, generator=torch.Generator().manual_seed(0))]
         [0, 1, 2]
     """
@@ -97,7 +98,8 @@ def rollout(
             )
         state = states[0]
     else:
-        state = _draw(chain.initial(_checked_batch_size(batch_size), condition), first_grad == 0, generator)
+        start = chain.initial(_checked_count("batch_size", batch_size), condition)
+        state = _draw(start, first_grad == 0, generator)
     for index in range(chain.num_steps):
         with_grad = index >= first_grad
         with torch.set_grad_enabled(with_grad):
@@ -124,10 +126,10 @@ def _checked_grad_steps(grad_steps: int | Literal["all"], num_steps: int) -> int
     return grad_steps
 
 
-def _checked_batch_size(batch_size: int | None) -> int:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ParameterError(f"`batch_size` must be an integer >= 1; got {batch_size!r}.")
-    return batch_size
+def _checked_count(name: str, count: int | None) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ParameterError(f"`{name}` must be an integer >= 1; got {count!r}.")
+    return count
 
 
 def sample(
@@ -151,7 +153,8 @@ def sample(
         The last states s_K, leaves [num_samples, ...].
     """
     parts = []
-    for start in range(0, _checked_batch_size(num_samples), batch_size):
+    _checked_count("num_samples", num_samples)
+    for start in range(0, num_samples, _checked_count("batch_size", batch_size)):
         rows = slice(start, min(start + batch_size, num_samples))
         given = None if condition is None else tree.index(condition, rows)
         for step in rollout(chain, rows.stop - rows.start, condition=given, generator=generator):
@@ -229,8 +232,9 @@ def fork(chain: C) -> C:
     """A copy that can be trained without changing `chain`; parameters that are frozen are shared, not copied.
 
     Example:
-        >>> from seiko.domains.toy import uniform_letters
-        >>> chain = uniform_letters(length=3, letters=4)
+        >>> from seiko.chains import DiffusionChain, Masked
+        >>> from seiko.networks import SequenceMLP
+        >>> chain = DiffusionChain(SequenceMLP(3, 5, outputs=4), Masked(length=3, kinds=4))
         >>> copy_of_it = fork(chain)
         >>> next(copy_of_it.parameters()) is next(chain.parameters())
         False

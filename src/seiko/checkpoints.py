@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -21,35 +22,62 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: temporary file, flush to disk, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> bytes:
-    """Named tensors as a safetensors file, with a JSON value in its header."""
+    """Named tensors as a safetensors file, with a JSON object and a digest of everything in its header."""
     plain = {name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()}
-    return save_bytes(plain, metadata={"json": json.dumps(metadata or {}, allow_nan=False)})
+    given = json.loads(json.dumps(metadata or {}, allow_nan=False))  # as it will be read again
+    sealed = given | {_DIGEST: _digest(plain, given)}
+    return save_bytes(plain, metadata={"json": json.dumps(sealed, allow_nan=False)})
+
+
+_DIGEST = "sha256"  # safetensors has no checksum of its own: a flipped bit would be another weight
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str:
+    """sha256 of names, kinds, shapes, values and metadata."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True, allow_nan=False).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def tensors_from_bytes(content: bytes, source: str = "weights") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The inverse of `tensors_to_bytes`.
 
+    Args:
+        content: A safetensors file; one that was made elsewhere has no digest and is checked for form only.
+        source: What to call it in errors.
+
     Raises:
-        WeightsError: If the bytes are not a whole safetensors file.
+        WeightsError: If the bytes are not a whole safetensors file, or not what was written.
     """
     try:
         tensors = load_bytes(content)
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size])
-        metadata = json.loads(header.get("__metadata__", {}).get("json", "{}"))
-    except (SafetensorError, ValueError, KeyError) as error:
+        metadata = dict(json.loads((header.get("__metadata__") or {}).get("json", "{}")))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
             f"{source} is not a whole safetensors file ({len(content)} bytes): {error}.",
             hint="Restore it from a copy, or make it again.",
         ) from error
+    recorded = metadata.pop(_DIGEST, None)
+    if recorded is not None and recorded != _digest(tensors, metadata):
+        raise WeightsError(
+            f"{source} is damaged: its values are not those that were written ({len(content)} bytes).",
+            hint="Restore it from a copy, or make it again.",
+        )
     return tensors, metadata
 
 

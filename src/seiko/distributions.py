@@ -25,7 +25,7 @@ class Distribution(Protocol):
 
     def sample(self, generator: torch.Generator | None = None) -> State: ...
     def rsample(self, generator: torch.Generator | None = None) -> State: ...
-    def log_prob(self, state: State) -> Tensor: ...
+    def log_prob(self, state: Any) -> Tensor: ...
     def kl(self, other: Any) -> Tensor: ...
 
 
@@ -115,15 +115,17 @@ def _draw_rows(log_probs: Tensor, generator: torch.Generator | None, *, straight
         return hard
     # A finite floor keeps the softmax's gradient free of (-inf) - (-inf).
     soft = noisy.clamp_min(-1e9).softmax(-1)
-    return hard + soft - soft.detach()
+    return hard + (soft - soft.detach())  # in this order the values are exactly one-hot
 
 
 def _categorical_kl(ours: Tensor, theirs: Tensor) -> Tensor:
     """Sum over the last axis of p (log p - log q), in nats; inf where q = 0 < p."""
-    possible = ours > -math.inf
-    difference = torch.where(possible, ours, 0.0) - torch.where(possible, theirs, 0.0)
+    possible, missed = ours > -math.inf, theirs == -math.inf
+    both = possible & ~missed
+    difference = torch.where(both, ours, 0.0) - torch.where(both, theirs, 0.0)
     probs = torch.where(possible, ours, -1e9).exp()
-    return torch.where(possible, probs * difference, 0.0).sum(-1)
+    infinite = torch.where(possible & missed, math.inf, 0.0).to(ours)
+    return torch.where(both, probs * difference, infinite).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -236,9 +238,11 @@ class Reveal:
         _check_same("other.log_probs", self.log_probs, other.log_probs)
         masked = self.masked
         per_position = torch.where(masked, _categorical_kl(self.log_probs, other.log_probs), 0.0)
-        share = self.count / masked.sum(-1).clamp_min(1)
-        same = (masked == other.masked).all(-1) & (self.count == other.count)
-        return torch.where(same, share.to(per_position) * per_position.sum(-1), math.inf)
+        share = (self.count / masked.sum(-1).clamp_min(1).to(per_position)).to(per_position)
+        same_state = ((self.state > 0.5) == (other.state > 0.5)).all(-1).all(-1)
+        same = same_state & (self.count == other.count)
+        total = torch.where(self.count > 0, per_position.sum(-1), 0.0)  # no reveal, no divergence: not 0 * inf
+        return torch.where(same, share * total, math.inf)
 
 
 @dataclass(frozen=True)

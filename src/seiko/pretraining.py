@@ -111,6 +111,9 @@ def pretrain(
     return {"loss": run.running_loss, "iterations": settings.num_iterations, "seconds": seconds}
 
 
+_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
+
+
 class _Run:
     """Everything a training run carries from one iteration to the next."""
 
@@ -170,6 +173,13 @@ class _Run:
                 f"The checkpoint {path} was made with other settings: {metadata.get('settings')}.",
                 hint="Use the same settings to go on, or another checkpoint file to start anew.",
             )
+        kinds = ("weights", "average", *(f"adam/{key}" for key in _ADAM_STATE))
+        wanted = {f"{kind}/{name}" for kind in kinds for name in self.parameters} | {"generator"}
+        if tensors.keys() != wanted:
+            raise WeightsError(
+                f"The checkpoint {path} does not hold what a run of this chain needs.",
+                hint="Build the chain with the sizes it was trained with, or start anew with another file.",
+            )
         holder = nn.ParameterDict({name.replace(".", "/"): p for name, p in self.parameters.items()})
         given = {
             name.removeprefix("weights/").replace(".", "/"): t
@@ -180,7 +190,7 @@ class _Run:
         for name, parameter in self.parameters.items():
             self.average[name].copy_(tensors[f"average/{name}"])
             self.optimizer.state[parameter] = {
-                key: tensors[f"adam/{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
+                key: tensors[f"adam/{key}/{name}"] for key in _ADAM_STATE
             }
         self.generator.set_state(tensors["generator"])
         self.iteration, self.running_loss = metadata["iteration"], metadata["running_loss"]

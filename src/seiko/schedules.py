@@ -20,8 +20,8 @@ def check_num_steps(num_steps: int) -> None:
 def cosine_alpha_bar(num_steps: int, *, first: float = 1e-4, last: float = 0.9999) -> Tensor:
     """Squared-cosine schedule (Nichol & Dhariwal 2021, Eq. 17) on a grid of ``num_steps + 1`` levels.
 
-    ``alpha_bar(t) = cos(pi t / 2)^2``, clipped to [first, last] so that the first state is nearly pure noise and
-    the last step keeps a floor of noise.
+    ``alpha_bar(t) = cos(pi t / 2)^2``, scaled to [first, last] so that the first state is nearly pure noise, the
+    last step keeps a floor of noise, and the levels increase strictly for any number of steps.
 
     Returns:
         alpha_bar in double, increasing, [num_steps + 1].
@@ -32,7 +32,7 @@ def cosine_alpha_bar(num_steps: int, *, first: float = 1e-4, last: float = 0.999
     """
     check_num_steps(num_steps)
     time = torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
-    return (torch.cos(0.5 * math.pi * time) ** 2).clamp(first, last)
+    return first + (last - first) * torch.cos(0.5 * math.pi * time) ** 2
 
 
 def linear_beta_alpha_bar(

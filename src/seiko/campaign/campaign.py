@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import warnings
 from collections.abc import Mapping
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from seiko.campaign import proposals, status
-from seiko.campaign.ledger import Ledger, Settings, created_event, told_event
+from seiko.campaign.ledger import Ledger, Settings, check_domain, created_event, settings_of, told_event
 from seiko.campaign.lock import exclusive
+from seiko.campaign.numbers import whole
 from seiko.campaign.readings import NO_VALUE, FailedReadingWarning, read_readings, unwritten
 from seiko.campaign.store import NewEvent, Store
-from seiko.errors import BudgetExhausted, CampaignError, ParameterError
+from seiko.errors import BudgetExhausted, CampaignError
 from seiko.records import History, Observation, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -36,9 +36,17 @@ class Campaign(Generic[Design]):
 
     Example:
         >>> import tempfile
-        >>> from seiko.campaign.campaign import Campaign
+        >>> from seiko import Campaign, Domain, Proposal
+        >>> class Alphabet:
+        ...     def propose(self, history, num_queries, **rest):
+        ...         first = 97 + len(history.trials)
+        ...         return Proposal([chr(first + i) for i in range(num_queries)])
+        >>> letters = Domain(
+        ...     "letters", decode=list, features=list, is_valid=str.isalpha, key=str, render=str,
+        ...     to_bytes=str.encode, from_bytes=bytes.decode,
+        ... )
         >>> folder = tempfile.mkdtemp()
-        >>> campaign = Campaign.create(folder, domain=letters, proposer=alphabetical, budget=4, num_queries=2)
+        >>> campaign = Campaign.create(folder, domain=letters, proposer=Alphabet(), budget=4, num_queries=2)
         >>> trials = campaign.ask()
         >>> campaign.tell({trials[0].id: 0.5, trials[1].id: 0.8})
         >>> campaign.queries_left, campaign.best(1)[0].value
@@ -51,8 +59,8 @@ class Campaign(Generic[Design]):
         self._proposer = proposer
         self._designs: list[Design] = []
         self._replayed = Ledger()
-        self._settings = status.settings_of(self._ledger, store.path)
-        _check_domain(domain, self._settings, store.path)
+        self._settings = settings_of(self._refreshed(), store.path)
+        check_domain(self._settings, domain, store.path)
 
     @classmethod
     def create(
@@ -85,9 +93,9 @@ class Campaign(Generic[Design]):
             name=name or Path(path).resolve().name,
             domain=domain.name,
             media_type=domain.media_type,
-            budget=_whole("budget", budget, least=1),
-            num_queries=_whole("num_queries", num_queries, least=1),
-            seed=_whole("seed", seed),
+            budget=whole("budget", budget, least=1),
+            num_queries=whole("num_queries", num_queries, least=1),
+            seed=whole("seed", seed),
         )
         store = Store.create(path, [created_event(settings)])
         return cls(store, domain=domain, proposer=proposer)
@@ -111,24 +119,22 @@ class Campaign(Generic[Design]):
     @property
     def trials(self) -> tuple[Trial[Design], ...]:
         """Everything asked so far, in order of id."""
-        records = self._ledger.trials
-        self._decode(records[len(self._designs) :])
-        return tuple(replace(t, design=d) for t, d in zip(records, self._designs, strict=True))  # type: ignore
+        return self.history.trials
 
     @property
     def history(self) -> History[Design]:
         """Everything asked and told, as the proposer sees it."""
-        return History(self.trials)
+        return self._history(self._refreshed())
 
     @property
     def queries_left(self) -> int:
         """Designs that may still be asked for."""
-        return self._settings.budget - len(self._ledger.trials)
+        return self._settings.budget - len(self._refreshed().trials)
 
     @property
     def rounds(self) -> tuple[Mapping[str, Any], ...]:
         """What the proposer reported, one a round."""
-        return tuple(self._ledger.reports)
+        return tuple(self._refreshed().reports)
 
     @property
     def artifacts(self) -> dict[str, bytes]:
@@ -137,7 +143,9 @@ class Campaign(Generic[Design]):
         Raises:
             CampaignError: If a file is missing or damaged; the message names it.
         """
-        return {name: self._store.get_artifact(digest) for name, digest in self._ledger.artifacts.items()}
+        return {
+            name: self._store.get_artifact(digest) for name, digest in self._refreshed().artifacts.items()
+        }
 
     def ask(self, num_queries: int | None = None) -> list[Trial[Design]]:
         """Learn from everything told and propose the next designs; slow.
@@ -156,16 +164,18 @@ class Campaign(Generic[Design]):
                 nothing was stored and nothing charged.
         """
         wanted = self._settings.num_queries if num_queries is None else num_queries
-        count = _whole("num_queries", wanted, least=1)
+        count = whole("num_queries", wanted, least=1)
         with exclusive(self.path):
-            history, left = self.history, self.queries_left
+            ledger = self._refreshed()
+            left = self._settings.budget - len(ledger.trials)
             if not left:
                 raise BudgetExhausted(
                     f"All {self._settings.budget} queries of the campaign {self.path} are spent.",
                     hint="Tell what is pending and call finish(); best() gives the best designs.",
                 )
-            self._ask(history, min(count, left))
-            return list(self.trials[len(history.trials) :])
+            first = len(ledger.trials)
+            self._ask(self._history(ledger), ledger.last_id, min(count, left))
+            return list(self.trials[first:])
 
     def tell(self, readings: Mapping[int, float | Observation | None]) -> None:
         """Record readings; fast, and all of them or none.
@@ -197,8 +207,8 @@ class Campaign(Generic[Design]):
     def finish(self) -> Mapping[str, Any]:
         """Learn from everything told, without asking; slow.
 
-        Afterwards :attr:`artifacts` hold what was learned. Called again with nothing new told, it only returns
-        the same report.
+        Afterwards :attr:`artifacts` hold what was learned. Called again with nothing new told, it only
+        returns the same report.
 
         Returns:
             The proposer's report.
@@ -207,21 +217,28 @@ class Campaign(Generic[Design]):
             CampaignError: If another run is asking, or the proposer answered something it may not.
         """
         with exclusive(self.path):
-            report = self._ledger.final_report
-            return self._finish(self.history) if report is None else report
+            ledger = self._refreshed()
+            if ledger.final_report is None:
+                return self._finish(self._history(ledger), ledger.last_id)
+            return ledger.final_report
 
     def best(self, k: int = 1) -> list[Trial[Design]]:
         """The `k` complete trials with the highest readings, best first; fewer if there are not so many."""
-        return status.ranked(self.trials)[: _whole("k", k, least=1)]
+        return status.ranked(self.trials)[: whole("k", k, least=1)]
 
     def status(self) -> status.CampaignStatus:
         """Where the campaign stands."""
-        return status.status_of(self._ledger, self.path)
+        return status.status_of(self._refreshed(), self.path)
 
-    @property
-    def _ledger(self) -> Ledger:
+    def _refreshed(self) -> Ledger:
         """The state as it is stored now, other processes' writes included."""
         return self._replayed.replay(self._store.events(after=self._replayed.last_id))
+
+    def _history(self, ledger: Ledger) -> History[Design]:
+        """What the ledger says, with designs instead of their hashes."""
+        self._decode(ledger.trials[len(self._designs) :])
+        pairs = zip(ledger.trials, self._designs, strict=True)
+        return History(tuple(replace(t, design=d) for t, d in pairs))  # type: ignore[arg-type, misc]
 
     def _decode(self, records: list[Trial[str]]) -> None:
         if not records:
@@ -232,13 +249,13 @@ class Campaign(Generic[Design]):
                 self._designs.append(self._domain.from_bytes(blobs[record.design]))
             except Exception as error:
                 raise CampaignError(
-                    f"The design of trial {record.id} cannot be read by the domain {self._domain.name!r}: {error}.",
+                    f"Trial {record.id} cannot be read by the domain {self._domain.name!r}: {error}.",
                     hint="Open the campaign with the domain that it was created with.",
                 ) from error
 
-    def _ask(self, history: History[Design], count: int) -> None:
-        # The proposer sees exactly the events up to here; what is told meanwhile is for the next ask.
-        round_, after, first = history.next_round, self._replayed.last_id, len(history.trials)
+    def _ask(self, history: History[Design], after: int, count: int) -> None:
+        """Propose from the events up to `after`; what is told meanwhile is for the next ask."""
+        round_, first = history.next_round, len(history.trials)
         proposal = self._propose(history, count, "ask")
         encoded = proposals.encode(proposal, count, self._domain, history.keys)
         payload = {
@@ -250,8 +267,7 @@ class Campaign(Generic[Design]):
         }
         self._store.append([NewEvent("asked", payload, round=round_)], blobs=encoded.blobs)
 
-    def _finish(self, history: History[Design]) -> Mapping[str, Any]:
-        after = self._replayed.last_id
+    def _finish(self, history: History[Design], after: int) -> Mapping[str, Any]:
         proposal = self._propose(history, 0, "finish")
         encoded = proposals.encode(proposal, 0, self._domain, history.keys)
         payload = {
@@ -279,23 +295,3 @@ class Campaign(Generic[Design]):
 
     def _put_artifacts(self, artifacts: Mapping[str, bytes]) -> dict[str, str]:
         return {name: self._store.put_artifact(content) for name, content in artifacts.items()}
-
-
-def _check_domain(domain: Domain[Any], settings: Settings, path: Path) -> None:
-    if (domain.name, domain.media_type) != (settings.domain, settings.media_type):
-        raise CampaignError(
-            f"The campaign {path} is about {settings.domain!r} designs ({settings.media_type}); it was opened "
-            f"with the domain {domain.name!r} ({domain.media_type}).",
-            hint="Open it with the domain that it was created with.",
-        )
-
-
-def _whole(name: str, value: Any, *, least: int | None = None) -> int:
-    allowed = "a whole number" if least is None else f"a whole number >= {least}"
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or (least is not None and number < least):
-        raise ParameterError(f"`{name}` must be {allowed}; got {value!r}.")
-    return number

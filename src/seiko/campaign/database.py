@@ -119,7 +119,7 @@ def _as_campaign_error(error: SQLAlchemyError, database: Path) -> CampaignError:
     cause = str(error.orig) if isinstance(error, DBAPIError) else str(error)
     if "locked" in cause:
         return CampaignError(
-            f"{database} has been locked by another process for {WAIT_SECONDS:.0f} seconds; nothing was written.",
+            f"{database} was locked by another process for {WAIT_SECONDS:.0f} seconds; nothing was written.",
             hint="Try again when it is done.",
         )
     if "no such table" in cause or "no such column" in cause:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from seiko.campaign.store import Event, NewEvent
 from seiko.errors import CampaignError
 from seiko.records import Observation, Trial, TrialState
+
+if TYPE_CHECKING:
+    from seiko.domains.base import Domain
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,31 @@ class Ledger:
     def _learned(self, event: Event) -> None:
         self.artifacts = event.payload["artifacts"]
         self.final_report = event.payload["report"]
+
+
+def settings_of(ledger: Ledger, path: Path) -> Settings:
+    """What the campaign was created with.
+
+    Raises:
+        CampaignError: If its events do not say.
+    """
+    if ledger.settings is None:
+        raise CampaignError(f"The campaign {path} has no first event.", hint="Restore it from a copy.")
+    return ledger.settings
+
+
+def check_domain(settings: Settings, domain: Domain[Any], path: Path) -> None:
+    """Refuse a domain other than the one that the campaign was created with.
+
+    Raises:
+        CampaignError: If its name or the media type of its bytes is another.
+    """
+    if (domain.name, domain.media_type) != (settings.domain, settings.media_type):
+        raise CampaignError(
+            f"The campaign {path} is about {settings.domain!r} designs ({settings.media_type}); it was "
+            f"opened with the domain {domain.name!r} ({domain.media_type}).",
+            hint="Open it with the domain that it was created with.",
+        )
 
 
 def created_event(settings: Settings) -> NewEvent:

@@ -44,7 +44,7 @@ def _acquire(descriptor: int, folder: Path) -> None:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
         raise CampaignError(
             f"The campaign {folder} is being asked by another run (process {holder}).",
-            hint="Wait until it is done, or end it; what it had not finished is asked again. Telling is allowed.",
+            hint="Wait until it is done, or end it and ask again. Telling is allowed meanwhile.",
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seiko.campaign.artifacts import digest_of
-from seiko.campaign.readings import as_number
+from seiko.campaign.numbers import as_number
 from seiko.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def encode(proposal: Proposal[Design], count: int, domain: Domain[Design], taken
     """Check a proposal of `count` designs against the domain and what was asked before, and encode it.
 
     Raises:
-        CampaignError: If the number of designs is wrong, one is invalid, was asked before or comes twice, does
-            not survive being stored, or the predictions, artifacts or report are not what they must be.
+        CampaignError: If the number of designs is wrong, one is invalid, was asked before, comes twice or
+            does not survive being stored, or the predictions, artifacts or report are not what they must be.
     """
     designs = list(proposal.designs)
     if len(designs) != count:
@@ -91,7 +91,7 @@ def _bytes(design: Design, key: str, index: int, domain: Domain[Design]) -> byte
     content = domain.to_bytes(design)
     if domain.key(domain.from_bytes(content)) != key:
         raise CampaignError(
-            f"Design {index} of the proposal, {key!r}, is another design when it is read back from its bytes.",
+            f"Design {index} of the proposal, {key!r}, is another design once read back from its bytes.",
             hint=f"`to_bytes` and `from_bytes` of the domain {domain.name!r} must be inverse to each other.",
         )
     return content
@@ -111,7 +111,7 @@ def _prediction(pair: Any, index: int) -> list[float]:
     finite = [number for number in numbers if number is not None and math.isfinite(number)]
     if len(numbers) != 2 or len(finite) != 2 or finite[1] < 0:
         raise CampaignError(
-            f"The prediction of design {index} must be a finite mean and a standard deviation >= 0; got {pair!r}.",
+            f"The prediction of design {index} must be a finite mean and std >= 0; got {pair!r}.",
             hint=FAULT,
         )
     return finite

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seiko.campaign.numbers import as_number
 from seiko.errors import ObservationError, TrialError
 from seiko.records import Observation, Trial, TrialState
 
@@ -17,26 +18,11 @@ class FailedReadingWarning(UserWarning):
     """A reading without a value was recorded as failed."""
 
 
-def as_number(value: Any) -> float | None:
-    """`value` as a float where it is one real number (infinite or NaN included), else None.
-
-    A scalar of NumPy or a tensor without dimensions is a number; a bool, a string or an array is not.
-    """
-    if isinstance(value, (bool, str, bytes)) or "bool" in str(getattr(value, "dtype", "")):
-        return None
-    if getattr(value, "ndim", 0) != 0:
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def read_readings(readings: Any) -> dict[int, Observation]:
     """All readings of one tell as observations; None and NaN become failed ones.
 
     Raises:
-        ObservationError: If it is no mapping, or a reading is not a finite number; the message names the trial.
+        ObservationError: If it is no mapping, or a reading is no finite number; the message names the trial.
         TrialError: If a key is not a whole number.
     """
     if not isinstance(readings, Mapping):

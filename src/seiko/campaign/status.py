@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seiko.campaign.ledger import Ledger, Settings
+from seiko.campaign.ledger import Ledger, settings_of
 from seiko.campaign.store import Store
-from seiko.errors import CampaignError
 from seiko.records import Trial, TrialState
 
 
@@ -67,17 +66,6 @@ def read_status(path: str | os.PathLike[str]) -> CampaignStatus:
     """
     store = Store.open(path)
     return status_of(Ledger().replay(store.events()), store.path)
-
-
-def settings_of(ledger: Ledger, path: Path) -> Settings:
-    """What the campaign was created with.
-
-    Raises:
-        CampaignError: If its events do not say.
-    """
-    if ledger.settings is None:
-        raise CampaignError(f"The campaign {path} has no first event.", hint="Restore it from a copy.")
-    return ledger.settings
 
 
 def status_of(ledger: Ledger, path: Path) -> CampaignStatus:

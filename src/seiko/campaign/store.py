@@ -192,7 +192,7 @@ class Store:
         bad = sorted(d for d in wanted if d not in found or artifacts.digest_of(found[d]) != d)
         if bad:
             raise CampaignError(
-                f"{self.database} is damaged: {len(bad)} of {len(wanted)} stored designs are missing or changed, "
+                f"{self.database} is damaged: {len(bad)} of {len(wanted)} stored blobs are lost or changed, "
                 f"the first {bad[0][:12]}.",
                 hint="Restore the file from a copy.",
             )
@@ -227,6 +227,7 @@ def _build_database(folder: Path, events: Sequence[NewEvent]) -> None:
     (folder / ARTIFACTS_NAME).mkdir(exist_ok=True)
     os.replace(building, database)
     artifacts.fsync_folder(folder)
+    artifacts.fsync_folder(folder.absolute().parent)
 
 
 def _columns(new: NewEvent) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from seiko import tree
 from seiko.chains.base import level
 from seiko.distributions import Gaussian
 from seiko.errors import DeterministicChainError, ParameterError
@@ -50,10 +49,11 @@ class Denoised:
 
 @dataclass(frozen=True)
 class Velocity:
-    """``alpha * noise - sigma * denoised`` with alpha^2 + sigma^2 = 1 (Salimans & Ho 2022, section 4)."""
+    """``alpha * noise - sigma * denoised`` (Salimans & Ho 2022, section 4), for any alpha and sigma."""
 
     def split(self, output: Tensor, state: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        return alpha * state - sigma * output, sigma * state + alpha * output
+        norm = alpha**2 + sigma**2
+        return (alpha * state - sigma * output) / norm, (sigma * state + alpha * output) / norm
 
     def target(self, data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         return alpha * noise - sigma * data
@@ -61,10 +61,11 @@ class Velocity:
 
 @dataclass(frozen=True)
 class FlowVelocity:
-    """``noise - denoised``, the velocity of the straight path with alpha + sigma = 1 (rectified flow)."""
+    """``noise - denoised``, the velocity of the straight path (rectified flow), for any alpha and sigma."""
 
     def split(self, output: Tensor, state: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        return state - sigma * output, state + alpha * output
+        norm = alpha + sigma
+        return (state - sigma * output) / norm, (state + alpha * output) / norm
 
     def target(self, data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         return noise - data
@@ -171,7 +172,7 @@ class DDIM(_GaussianTraining):
             )
 
     @property
-    def num_steps(self) -> int:  # type: ignore[override]
+    def num_steps(self) -> int:
         return len(self.alpha_bar) - 1
 
     def alpha_sigma(self, step: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,6 +191,14 @@ class DDIM(_GaussianTraining):
         keep = level(b.sqrt(), step, state)
         rest = level((1 - b - variance).clamp_min(0).sqrt(), step, state)
         return Gaussian(keep * denoised + rest * noise, level(variance.sqrt(), step, state))
+
+
+def _slope(values: Tensor, times: Tensor) -> Tensor:
+    """The derivative of each value by its own time, [num_steps + 1]; 0 where it is constant."""
+    if not values.requires_grad:
+        return torch.zeros_like(values)
+    slope = torch.autograd.grad(values.sum(), times, allow_unused=True)[0]
+    return torch.zeros_like(values) if slope is None else slope
 
 
 class Path(Protocol):
@@ -294,6 +303,14 @@ class EulerMaruyama(_GaussianTraining):
                 "The path's noise rate must be positive at every step; a step without noise has infinite KL.",
                 hint="Give the path a positive rate.",
             )
+        alpha, sigma = self.path.alpha(self._times[:-1]), self.path.sigma(self._times[:-1])
+        pair = self.prediction.split(torch.ones_like(alpha), torch.ones_like(alpha), alpha, sigma)
+        if not all(torch.isfinite(part).all() for part in pair):
+            raise ParameterError(
+                f"{type(self.prediction).__name__} cannot be brought to (denoised, noise) on {self.path}: "
+                "it divides by a level that is 0 at the first step.",
+                hint="Use FlowVelocity() or Denoised().",
+            )
 
     @property
     def _times(self) -> Tensor:
@@ -303,19 +320,16 @@ class EulerMaruyama(_GaussianTraining):
         times = self._times.requires_grad_()
         with torch.enable_grad():
             alpha, sigma = self.path.alpha(times), self.path.sigma(times)
-            slopes = [torch.autograd.grad(f.sum(), times, allow_unused=True)[0] for f in (alpha, sigma)]
+            slopes = [_slope(values, times) for values in (alpha, sigma)]
         names = {"alpha": alpha, "sigma": sigma, "alpha_slope": slopes[0], "sigma_slope": slopes[1]}
-        return {
-            name: level(torch.zeros_like(alpha) if value is None else value.detach(), step, like)
-            for name, value in names.items()
-        }
+        return {name: level(value.detach(), step, like) for name, value in names.items()}
 
     def alpha_sigma(self, step: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         times = self._times
         return level(self.path.alpha(times), step, like), level(self.path.sigma(times), step, like)
 
     def time(self, step: int | Tensor, like: Tensor) -> Tensor:
-        return torch.as_tensor(self._times[step]).to(like)
+        return torch.as_tensor(self._times.to(like.device)[step]).to(like)
 
     def start_scale(self, like: Tensor) -> Tensor:
         return self.path.sigma(self._times[:1])[0].to(like)

@@ -36,9 +36,11 @@ class Joint:
         steps = {name: process.num_steps for name, process in self.processes.items()}
         if not steps or len(set(steps.values())) != 1:
             raise ParameterError(f"All leaves of a joint process must have the same `num_steps`; got {steps}.")
+        if self.time_of is not None and self.time_of not in self.processes:
+            raise ParameterError(f"`time_of` must be a leaf, of {sorted(steps)}; got {self.time_of!r}.")
 
     @property
-    def num_steps(self) -> int:  # type: ignore[override]
+    def num_steps(self) -> int:
         return next(iter(self.processes.values())).num_steps
 
     def initial(self, batch_size: int, like: Tensor) -> Product:

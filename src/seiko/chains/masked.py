@@ -57,6 +57,11 @@ class Masked:
             counts = even_counts(self.length, steps)
         else:
             counts = checked_counts(self.counts, self.length)
+            if self.num_steps not in (0, len(counts)):
+                raise ParameterError(
+                    f"`counts` has {len(counts)} entries, so `num_steps` must be {len(counts)} or left out; "
+                    f"got {self.num_steps!r}."
+                )
         object.__setattr__(self, "counts", counts)
         object.__setattr__(self, "num_steps", len(counts))
 
@@ -75,7 +80,7 @@ class Masked:
 
     def time(self, step: int | Tensor, like: Tensor) -> Tensor:
         """The masked share."""
-        return (1 - self._done[step] / self.length).to(like)
+        return (1 - self._done.to(like.device)[step] / self.length).to(like)
 
     def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Reveal:
         assert self.counts is not None
@@ -135,7 +140,7 @@ class Absorbing:
         return _all_masked(batch_size, self.length, self.kinds, like)
 
     def time(self, step: int | Tensor, like: Tensor) -> Tensor:
-        return self._masked_share[step].to(like)
+        return self._masked_share.to(like.device)[step].to(like)
 
     def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Categorical:
         share = self._masked_share
@@ -192,18 +197,18 @@ class Uniform:
         return Categorical.from_logits(like.new_zeros((batch_size, self.length, self.kinds)))
 
     def time(self, step: int | Tensor, like: Tensor) -> Tensor:
-        return (1 - self._kept[step]).to(like)
+        return (1 - self._kept.to(like.device)[step]).to(like)
 
     def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Categorical:
         kept = self._kept
         now, then = level(kept[:-1], step, state), level(kept[1:], step, state)
         ratio = level(kept[:-1] / kept[1:], step, state)
-        clean = prediction.softmax(-1)
         likelihood = now * state + (1 - now) / self.kinds  # q(x | j)
-        weighted = clean / likelihood
+        weighted = prediction.log_softmax(-1) - likelihood.log()
         back = ratio * state + (1 - ratio) / self.kinds  # q(x | s)
-        probs = back * (then * weighted + (1 - then) / self.kinds * weighted.sum(-1, keepdim=True))
-        return Categorical(probs.log().log_softmax(-1))
+        other = ((1 - then) / self.kinds).log() + weighted.logsumexp(-1, keepdim=True)
+        # Logarithms throughout: a probability that underflowed would be a hole in the support.
+        return Categorical((back.log() + torch.logaddexp(then.log() + weighted, other)).log_softmax(-1))
 
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Replace each position by a uniform kind with probability 1 - a_k."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from types import ModuleType
+from importlib import import_module
 from typing import Any, Literal, overload
 
 import torch
@@ -31,29 +31,24 @@ INVALID = "invalid: "
 """An undecodable state becomes this prefix and the reason."""
 
 
-def rdkit_chem() -> ModuleType:
-    """The module ``rdkit.Chem``.
-
-    Raises:
-        MissingDependencyError: If RDKit is not installed.
-    """
+def rdkit_module(name: str = "rdkit.Chem") -> Any:
+    """A module of RDKit, imported when it is first needed; MissingDependencyError where it cannot be."""
     try:
-        from rdkit import Chem
+        return import_module(name)
     except ImportError as error:
         raise MissingDependencyError(
-            "Molecules need the package rdkit, which is not installed.",
+            f"Molecules need the package rdkit, but {name} cannot be imported.",
             hint="Install seiko with the extra `molecules`: pip install 'seiko[molecules]'.",
         ) from error
-    return Chem
 
 
 @dataclass(frozen=True)
 class MoleculeGraph:
     """Codec between SMILES and graphs with ``num_atoms`` atom slots, all hydrogens implicit.
 
-    A state is ``{"atoms": [B, N, A], "bonds": [B, N(N-1)/2, 5]}``, rows of the simplex. Atom kinds are 0 none
-    (an empty slot), 1 ... the elements in order, and last the mask; bond kinds are 0 none, 1 single, 2 double,
-    3 triple, 4 mask. Row p of the bonds is the pair (i, j) of column p of ``torch.triu_indices(N, N, 1)``.
+    A state is ``{"atoms": [B, N, A], "bonds": [B, N(N-1)/2, 5]}``, rows of the simplex. Atom kinds are
+    0 none (an empty slot), 1 ... the elements in order, and last the mask; bond kinds are 0 none, 1 single,
+    2 double, 3 triple, 4 mask. Row p of the bonds is the pair in column p of ``torch.triu_indices(N, N, 1)``.
 
     Args:
         num_atoms: Number of atom slots N, the most heavy atoms a molecule may have.
@@ -103,8 +98,8 @@ class MoleculeGraph:
     def encode(self, smiles: Sequence[str], *, skip: bool = False) -> Any:
         """Molecules as kind indices, atoms in the order of the canonical SMILES, empty slots last.
 
-        Stereochemistry is dropped and aromatic rings take their Kekulé form, so every spelling of one molecule
-        gives the same indices.
+        Stereochemistry is dropped and aromatic rings take their Kekulé form, so every spelling of one
+        molecule gives the same indices.
 
         Args:
             smiles: n molecules.
@@ -139,13 +134,9 @@ class MoleculeGraph:
         return {leaf: one_hot(kinds[leaf].long(), size).float() for leaf, size in sizes.items()}
 
     def decode(self, state: State, condition: Condition = None) -> list[str]:
-        """Canonical SMILES of every row's most likely graph, or ``"invalid: "`` and the reason.
+        """Canonical SMILES of the most likely graph of each of B rows, or ``"invalid: "`` and the reason.
 
         The reasons are: still masked, empty, bond to an empty slot, valence of an element, disconnected.
-
-        Args:
-            state: ``{"atoms": [B, N, A], "bonds": [B, N(N-1)/2, 5]}``.
-            condition: Ignored.
 
         Raises:
             ShapeError: If the state has other leaves or other shapes.
@@ -153,8 +144,8 @@ class MoleculeGraph:
         atoms, bonds = self._most_likely(state)
         codes = self._faults(atoms, bonds)
         rows = torch.cat((atoms, bonds), dim=1).to(torch.uint8).cpu().numpy()
-        faults = ("", "still masked", "empty", "bond to an empty slot", "disconnected")
-        faults += tuple(f"valence of {element}" for element in self.elements)
+        faults = ["", "still masked", "empty", "bond to an empty slot", "disconnected"]
+        faults += [f"valence of {element}" for element in self.elements]
         return [
             INVALID + faults[code] if code else _smiles_of(row.tobytes(), self)
             for code, row in zip(codes.tolist(), rows, strict=True)
@@ -162,9 +153,11 @@ class MoleculeGraph:
 
     def _most_likely(self, state: State) -> tuple[Tensor, Tensor]:
         want = {"atoms": (self.num_atoms, self.num_atom_kinds), "bonds": (self.num_pairs, NUM_BOND_KINDS)}
-        got = {k: tuple(v.shape) for k, v in state.items()} if isinstance(state, Mapping) else type(state)
-        if not isinstance(state, Mapping) or {k: s[1:] for k, s in got.items()} != want:
-            raise ShapeError(f"A state of {self} must have leaves [batch, *] of shapes {want}; got {got}.")
+        if not isinstance(state, Mapping):
+            raise ShapeError(f"A state of {self} must be a dict of two leaves; got a {type(state).__name__}.")
+        got = {leaf: tuple(value.shape[1:]) for leaf, value in state.items()}
+        if got != want:
+            raise ShapeError(f"A row of a state of {self} must have the shapes {want}; got {got}.")
         return state["atoms"].argmax(-1), state["bonds"].argmax(-1)
 
     def _faults(self, atoms: Tensor, bonds: Tensor) -> Tensor:
@@ -197,32 +190,31 @@ def _connected(orders: Tensor, present: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1 << 16)
 def read_molecule(smiles: str, graph: MoleculeGraph) -> tuple[str, str]:
-    """Canonical SMILES without stereochemistry and an empty reason, or an empty SMILES and why it does not fit.
+    """Canonical SMILES without stereochemistry and "", or "" and the reason why it does not fit.
 
     Example:
         >>> read_molecule("OC", MoleculeGraph()), read_molecule("CCl", MoleculeGraph())
         (('CO', ''), ('', 'element Cl is not among C, N, O, F'))
     """
-    chem = rdkit_chem()
+    chem = rdkit_module()
     if smiles.startswith(INVALID):
         return "", smiles.removeprefix(INVALID)
-    from rdkit import rdBase
-
-    with rdBase.BlockLogs():
+    with rdkit_module("rdkit.rdBase").BlockLogs():
         mol = chem.MolFromSmiles(smiles)
-        if mol is None:
-            return "", "RDKit cannot read it"
-        reason = _misfit(mol, graph)
-        if reason:
-            return "", reason
-        chem.RemoveStereochemistry(mol)
-        for atom in mol.GetAtoms():
-            atom.SetAtomMapNum(0)
-        return chem.MolToSmiles(mol), ""
+    reason = "RDKit cannot read it" if mol is None else _misfit(mol, graph)
+    if reason:
+        return "", reason
+    chem.RemoveStereochemistry(mol)
+    for atom in mol.GetAtoms():
+        atom.SetAtomMapNum(0)
+    canonical = chem.MolToSmiles(mol)
+    if "[" in canonical and _smiles_of(bytes(_kinds_of(canonical, graph)), graph) != canonical:
+        return "", "its number of hydrogens is not the usual one"
+    return canonical, ""
 
 
 def _misfit(mol: Any, graph: MoleculeGraph) -> str:
-    """Why an RDKit molecule is outside the design space; empty when it is inside."""
+    """Why an RDKit molecule is outside the design space, "" when it is inside."""
     if not mol.GetNumAtoms():
         return "empty"
     if mol.GetNumAtoms() > graph.num_atoms:
@@ -231,35 +223,20 @@ def _misfit(mol: Any, graph: MoleculeGraph) -> str:
         symbol = atom.GetSymbol()
         if symbol not in graph.elements:
             return f"element {symbol} is not among {', '.join(graph.elements)}"
-        if atom.GetFormalCharge():
-            return f"charge on {symbol}"
-        if atom.GetNumRadicalElectrons():
-            return f"radical on {symbol}"
-        if atom.GetIsotope():
-            return f"isotope of {symbol}"
-    if len(rdkit_chem().GetMolFrags(mol)) > 1:
-        return "disconnected"
-    return _misfit_bonds(mol)
-
-
-def _misfit_bonds(mol: Any) -> str:
-    chem = rdkit_chem()
-    table = chem.GetPeriodicTable()
-    if any(not b.GetIsAromatic() and b.GetBondTypeAsDouble() not in (1, 2, 3) for b in mol.GetBonds()):
+        oddities = (atom.GetFormalCharge(), atom.GetNumRadicalElectrons(), atom.GetIsotope())
+        for name, oddity in zip(("charge", "radical", "isotope"), oddities, strict=True):
+            if oddity:
+                return f"{name} on {symbol}"
+    kinds = rdkit_module().BondType
+    allowed = (kinds.SINGLE, kinds.DOUBLE, kinds.TRIPLE, kinds.AROMATIC)
+    if any(bond.GetBondType() not in allowed for bond in mol.GetBonds()):
         return "a bond that is not single, double or triple"
-    for atom in mol.GetAtoms():
-        if atom.GetIsAromatic() or not atom.GetNoImplicit():
-            continue
-        orders = sum(int(b.GetBondTypeAsDouble()) for b in atom.GetBonds())
-        usual = min(v for v in table.GetValenceList(atom.GetSymbol()) if v >= orders)
-        if orders + atom.GetTotalNumHs() != usual:
-            return f"unusual number of hydrogens on {atom.GetSymbol()}"
-    return ""
+    return "disconnected" if len(rdkit_module().GetMolFrags(mol)) > 1 else ""
 
 
 def _kinds_of(canonical: str, graph: MoleculeGraph) -> list[int]:
     """Kind indices of a canonical SMILES: N atoms, then N(N-1)/2 bonds."""
-    chem, n = rdkit_chem(), graph.num_atoms
+    chem, n = rdkit_module(), graph.num_atoms
     mol = chem.MolFromSmiles(canonical)
     chem.Kekulize(mol, clearAromaticFlags=True)
     kinds = [0] * (n + graph.num_pairs)
@@ -274,7 +251,7 @@ def _kinds_of(canonical: str, graph: MoleculeGraph) -> list[int]:
 @lru_cache(maxsize=1 << 16)
 def _smiles_of(row: bytes, graph: MoleculeGraph) -> str:
     """Canonical SMILES of one row of kind indices that passed `_faults`."""
-    chem, n = rdkit_chem(), graph.num_atoms
+    chem, n = rdkit_module(), graph.num_atoms
     kinds = (None, chem.BondType.SINGLE, chem.BondType.DOUBLE, chem.BondType.TRIPLE)
     mol = chem.RWMol()
     index = {slot: mol.AddAtom(chem.Atom(graph.elements[k - 1])) for slot, k in enumerate(row[:n]) if k}
@@ -282,11 +259,8 @@ def _smiles_of(row: bytes, graph: MoleculeGraph) -> str:
     for (i, j), kind in zip(pairs, row[n:], strict=True):
         if kind:
             mol.AddBond(index[i], index[j], kinds[kind])
-    try:
-        chem.SanitizeMol(mol)
-    except chem.MolSanitizeException as error:
-        return f"{INVALID}{error}"
-    return chem.MolToSmiles(mol)
+    fault = chem.SanitizeMol(mol, catchErrors=True)
+    return f"{INVALID}{fault}" if fault else chem.MolToSmiles(mol)
 
 
 def molecule_domain(
@@ -298,24 +272,18 @@ def molecule_domain(
 ) -> Domain[str]:
     """Molecules of one graph codec as designs: canonical SMILES without stereochemistry.
 
-    A valid design is connected, neutral, and fits the graph, so every method is held to the design space of the
-    chain. The features are those of `molecule_features`.
+    A valid design fits the graph, so every method is held to the chain's design space. The metrics are
+    ``diversity``, that of the valid ones, and ``distinct``, distinct designs over all.
 
     Args:
         graph: The codec.
-        fingerprint_size: Number of folded environment counts.
-        radius: Largest radius of an environment, in bonds.
-        filters: Named checks of an RDKit molecule; a design that fails one is invalid for the reason "filter"
-            and that name.
-
-    Returns:
-        A domain with the metrics ``diversity`` (mean pairwise Tanimoto distance) and ``distinct`` (number of
-        distinct designs over number of designs).
+        fingerprint_size, radius: Of `molecule_features`.
+        filters: Named checks of an RDKit molecule; a design that fails one is invalid: "filter" and the name.
 
     Example:
-        >>> domain = molecule_domain(MoleculeGraph(), filters={"at least 2 atoms": lambda m: m.GetNumAtoms() > 1})
+        >>> domain = molecule_domain(MoleculeGraph(), filters={"size": lambda mol: mol.GetNumAtoms() > 1})
         >>> domain.key("OCC"), domain.is_valid("CCO"), domain.why_invalid("C"), domain.why_invalid("C.C")
-        ('CCO', True, 'filter at least 2 atoms', 'disconnected')
+        ('CCO', True, 'filter size', 'disconnected')
     """
     checks = dict(filters or {})
 
@@ -324,7 +292,7 @@ def molecule_domain(
         canonical, reason = read_molecule(design, graph)
         if reason or not checks:
             return reason
-        mol = rdkit_chem().MolFromSmiles(canonical)
+        mol = _readable(canonical)
         return next((f"filter {name}" for name, check in checks.items() if not check(mol)), "")
 
     def key(design: str) -> str:
@@ -335,6 +303,7 @@ def molecule_domain(
         decode=graph.decode,
         features=partial(molecule_features, elements=graph.elements, size=fingerprint_size, radius=radius),
         is_valid=lambda design: not why_invalid(design),
+        why_invalid=why_invalid,
         key=key,
         to_bytes=str.encode,
         from_bytes=bytes.decode,
@@ -342,33 +311,24 @@ def molecule_domain(
         media_type="chemical/x-daylight-smiles",
         metrics={
             "diversity": lambda designs: tanimoto_diversity([d for d in designs if not why_invalid(d)]),
-            "distinct": lambda designs: len({key(d) for d in designs}) / max(len(designs), 1),
+            "distinct": lambda designs: len(set(map(key, designs))) / max(len(designs), 1),
         },
-        why_invalid=why_invalid,
     )
 
 
 def molecule_features(
     designs: Sequence[str], *, elements: Sequence[str], size: int = 512, radius: int = 1
 ) -> Tensor:
-    """Folded counts of Morgan environments, then `NUM_WHOLE` and one for each element counts over the molecule.
+    """Folded counts of Morgan environments, then counts over the whole molecule.
 
-    The environments are those of Rogers and Hahn, J. Chem. Inf. Model. 50:742 (2010). All are counts on one
-    scale: subtract a mean, but do not divide by standard deviations, which would let rare environments rule.
-
-    Args:
-        designs: n SMILES that RDKit can read.
-        elements: Symbols that are counted.
-        size: Number of folded counts.
-        radius: Largest radius of an environment, in bonds.
+    The environments, up to `radius` bonds from an atom, are those of Rogers and Hahn, J. Chem. Inf. Model.
+    50:742 (2010). All are counts on one scale: subtract a mean, but do not divide by standard deviations,
+    which would let rare environments rule.
 
     Returns:
-        float32 [n, size + NUM_WHOLE + len(elements)].
+        float32 [n, size + len(elements) + NUM_WHOLE].
     """
-    rdkit_chem()
-    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-
-    generator = GetMorganGenerator(radius=radius, fpSize=size, countSimulation=False)
+    generator = _morgan(radius=radius, fpSize=size, countSimulation=False)
     rows = torch.zeros(len(designs), size + NUM_WHOLE + len(elements))
     for row, design in zip(rows, designs, strict=True):
         mol = _readable(design)
@@ -377,17 +337,18 @@ def molecule_features(
     return rows
 
 
-def _whole_counts(mol: Any, elements: Sequence[str]) -> list[int]:
-    """Counts that environments of a small radius do not see; `NUM_WHOLE` of them and the elements."""
-    chem = rdkit_chem()
-    from rdkit.Chem import rdMolDescriptors
+def _morgan(**options: Any) -> Any:
+    return rdkit_module("rdkit.Chem.rdFingerprintGenerator").GetMorganGenerator(**options)
 
-    info = mol.GetRingInfo()
-    rings = [len(ring) for ring in info.AtomRings()]
-    memberships = [info.NumAtomRings(i) for i in range(mol.GetNumAtoms())]
+
+def _whole_counts(mol: Any, elements: Sequence[str]) -> list[int]:
+    """Counts of each element, then `NUM_WHOLE` that environments of a small radius do not see."""
+    chem, more = rdkit_module(), rdkit_module("rdkit.Chem.rdMolDescriptors")
+    rings = [len(ring) for ring in mol.GetRingInfo().AtomRings()]
+    memberships = [mol.GetRingInfo().NumAtomRings(i) for i in range(mol.GetNumAtoms())]
     symbols = [atom.GetSymbol() for atom in mol.GetAtoms()]
-    kinds = [bond.GetBondType() for bond in mol.GetBonds()]
     degrees = [atom.GetDegree() for atom in mol.GetAtoms()]
+    kinds = [bond.GetBondType() for bond in mol.GetBonds()]
     centres = chem.FindMolChiralCenters(mol, includeUnassigned=True, useLegacyImplementation=False)
     return [
         *map(symbols.count, elements),
@@ -395,18 +356,14 @@ def _whole_counts(mol: Any, elements: Sequence[str]) -> list[int]:
         *map(rings.count, range(3, 10)),
         *(sum(m > least for m in memberships) for least in range(3)),  # atoms in more than 0, 1, 2 rings
         *map(degrees.count, (3, 4)),
-        len(symbols),
-        len(rings),
-        len(centres),
+        *map(len, (symbols, rings, centres)),
         sum(atom.GetTotalNumHs() for atom in mol.GetAtoms() if atom.GetSymbol() in "NO"),
-        rdMolDescriptors.CalcNumSpiroAtoms(mol),
-        rdMolDescriptors.CalcNumBridgeheadAtoms(mol),
-        rdMolDescriptors.CalcNumRotatableBonds(mol),
+        *(f(mol) for f in (more.CalcNumSpiroAtoms, more.CalcNumBridgeheadAtoms, more.CalcNumRotatableBonds)),
     ]
 
 
 def _readable(design: str) -> Any:
-    mol = rdkit_chem().MolFromSmiles(design)
+    mol = rdkit_module().MolFromSmiles(design)
     if mol is None:
         raise ParameterError(f"RDKit cannot read the SMILES {design!r}.", hint="Ask `domain.is_valid` first.")
     return mol
@@ -415,38 +372,27 @@ def _readable(design: str) -> Any:
 def tanimoto_diversity(designs: Sequence[str], *, most: int = 500) -> float:
     """Mean Tanimoto distance over pairs of designs, by Morgan fingerprints of radius 2 and 2,048 bits.
 
-    Args:
-        designs: SMILES that RDKit can read; of more than `most`, evenly spaced ones are taken.
-        most: How many designs are compared.
-
-    Returns:
-        In [0, 1]; 0 for fewer than two designs.
+    In [0, 1]; 0 for fewer than two designs. Of more than `most` designs, evenly spaced ones are taken.
 
     Example:
         >>> tanimoto_diversity(["CCO", "CCO"]), tanimoto_diversity(["C", "O"])
         (0.0, 1.0)
     """
-    rdkit_chem()
-    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-    from rdkit.DataStructs import BulkTanimotoSimilarity
-
     count = min(len(designs), most)
     if count < 2:
         return 0.0
-    generator = GetMorganGenerator(radius=2, fpSize=2048)
+    alike_to = rdkit_module("rdkit.DataStructs").BulkTanimotoSimilarity
+    generator = _morgan(radius=2, fpSize=2048)
     bits = [generator.GetFingerprint(_readable(designs[k * len(designs) // count])) for k in range(count)]
-    alike = sum(sum(BulkTanimotoSimilarity(bits[k], bits[:k])) for k in range(1, count))
+    alike = sum(sum(alike_to(bits[k], bits[:k])) for k in range(1, count))
     return 1.0 - alike / (count * (count - 1) / 2)
 
 
 def draw_molecule(design: str, *, width: int = 220, height: int = 160) -> str:
     """The structural formula as a self-contained ``<svg>`` fragment on a transparent ground."""
-    rdkit_chem()
-    from rdkit.Chem.Draw import rdMolDraw2D
-
-    drawing = rdMolDraw2D.MolDraw2DSVG(width, height)
+    draw = rdkit_module("rdkit.Chem.Draw.rdMolDraw2D")
+    drawing = draw.MolDraw2DSVG(width, height)
     drawing.drawOptions().clearBackground = False
-    rdMolDraw2D.PrepareAndDrawMolecule(drawing, _readable(design))
+    draw.PrepareAndDrawMolecule(drawing, _readable(design))
     drawing.FinishDrawing()
-    svg = drawing.GetDrawingText()
-    return svg[svg.index("<svg") :].strip()
+    return drawing.GetDrawingText().partition("?>")[2].strip()

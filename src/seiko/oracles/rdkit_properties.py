@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from seiko.domains.molecule import rdkit_module
 from seiko.errors import MissingDependencyError, ParameterError
 
 MEDIAN_TARGETS = ("O=C1CC2CCC1C2", "CC1CCC(O)CC1")
@@ -24,24 +25,11 @@ ZINC_MEAN_STD = {
 J. You et al., Graph Convolutional Policy Network (NeurIPS 2018); there the ring is of a cycle basis."""
 
 
-def _rdkit() -> ModuleType:
-    try:
-        import rdkit
-    except ImportError as error:
-        raise MissingDependencyError(
-            "These rewards need the package rdkit, which is not installed.",
-            hint="Install seiko with the extra `molecules`: pip install 'seiko[molecules]'.",
-        ) from error
-    return rdkit
-
-
 def _read(smiles: str) -> Any:
     """The RDKit molecule of a SMILES string."""
-    _rdkit()
-    from rdkit import Chem, rdBase
-
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
+    chem = rdkit_module()
+    with rdkit_module("rdkit.rdBase").BlockLogs():
+        mol = chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
     if mol is None or not mol.GetNumAtoms():
         raise ParameterError(
             f"A reward needs a SMILES string that RDKit can read, with at least one atom; got {smiles!r}.",
@@ -61,9 +49,7 @@ def qed(smiles: str) -> float:
         0.4426
     """
     mol = _read(smiles)
-    from rdkit.Chem import QED
-
-    return float(QED.qed(mol))
+    return float(rdkit_module("rdkit.Chem.QED").qed(mol))
 
 
 def logp(smiles: str) -> float:
@@ -79,18 +65,15 @@ def logp(smiles: str) -> float:
         1.6866
     """
     mol = _read(smiles)
-    from rdkit.Chem import Crippen
-
-    return float(Crippen.MolLogP(mol))
+    descriptors = rdkit_module("rdkit.Chem.rdMolDescriptors")
+    return float(descriptors.CalcCrippenDescriptors(mol)[0])
 
 
 @cache
 def _sascorer() -> ModuleType:
     """RDKit's contributed module of the synthetic accessibility score."""
-    _rdkit()
-    from rdkit.Chem import RDConfig
-
-    path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"
+    config = rdkit_module("rdkit.RDConfig")
+    path = Path(config.RDContribDir) / "SA_Score" / "sascorer.py"
     spec = importlib.util.spec_from_file_location("_seiko_sascorer", path)
     if spec is None or spec.loader is None or not path.exists():
         raise MissingDependencyError(
@@ -173,20 +156,21 @@ def polar_ring(smiles: str) -> float:
         ParameterError: If RDKit cannot read the SMILES.
     """
     mol = _read(smiles)
-    from rdkit.Chem import Crippen, rdMolDescriptors
-
+    descriptors = rdkit_module("rdkit.Chem.rdMolDescriptors")
     scores = (
-        gaussian(min(Crippen.MolLogP(mol), 2.0), mean=2.0, width=0.5),
-        gaussian(min(rdMolDescriptors.CalcTPSA(mol), 50.0), mean=50.0, width=10.0),
+        gaussian(min(logp(smiles), 2.0), mean=2.0, width=0.5),
+        gaussian(min(descriptors.CalcTPSA(mol), 50.0), mean=50.0, width=10.0),
         gaussian(mol.GetRingInfo().NumRings(), mean=2.0, width=0.5),
     )
     return math.prod(scores) ** (1 / 3)
 
 
 def _fingerprint(mol: Any) -> Any:
-    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-
-    return GetMorganGenerator(radius=2).GetSparseCountFingerprint(mol)
+    return (
+        rdkit_module("rdkit.Chem.rdFingerprintGenerator")
+        .GetMorganGenerator(radius=2)
+        .GetSparseCountFingerprint(mol)
+    )
 
 
 def median_norcamphor(smiles: str) -> float:
@@ -200,9 +184,8 @@ def median_norcamphor(smiles: str) -> float:
         ParameterError: If RDKit cannot read the SMILES.
     """
     own = _fingerprint(_read(smiles))
-    from rdkit.DataStructs import TanimotoSimilarity
-
-    alike = [TanimotoSimilarity(own, _fingerprint(_read(target))) for target in MEDIAN_TARGETS]
+    similarity = rdkit_module("rdkit.DataStructs").TanimotoSimilarity
+    alike = [similarity(own, _fingerprint(_read(target))) for target in MEDIAN_TARGETS]
     return math.sqrt(math.prod(alike))
 
 

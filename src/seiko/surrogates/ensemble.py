@@ -1,4 +1,4 @@
-"""Bootstrap ensemble: many small networks, each fitted to its own resample; their spread is the uncertainty."""
+"""Bootstrap ensemble: small networks, each fitted to its own resample; their spread is the uncertainty."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from seiko.surrogates.randomness import as_generator, integer
 class BootstrapEnsemble:
     """Recipe of M networks ``f_m(x) + prior_scale g_m(x)``, each fitted to its own bootstrap resample.
 
-    Member m weighs reading i by a draw of Poisson(1), times ``1 / noise_std_i^2`` where that is known, and starts
-    from its own weights. g_m is a fixed random network: where no readings are, it keeps the members apart, so the
-    spread does not vanish far from the data. Mean and std are those of the members.
+    Member m weighs reading i by a draw of Poisson(1), times ``1 / noise_std_i^2`` where that is known, and
+    starts from its own weights. g_m is a fixed random network (a random prior function, Osband et al. 2018,
+    arXiv 1806.03335): where no readings are, it keeps the members apart, so the spread does not vanish far
+    from the data. Mean and std are those of the members.
 
     Args:
         num_members: M.
@@ -46,8 +47,8 @@ class BootstrapEnsemble:
     """
 
     num_members: int = 8
-    hidden: Sequence[int] = (64, 64)
-    prior_scale: float = field(default=0.5, kw_only=True)
+    hidden: Sequence[int] = (64,)
+    prior_scale: float = field(default=1.0, kw_only=True)
     training: Training = field(default=Training(), kw_only=True)
 
     def __post_init__(self) -> None:
@@ -91,7 +92,8 @@ class NetworkEnsemble(EnsembleModel):
 
     Attributes:
         num_features: Width of the features it was fitted to.
-        noise_std: Std of a reading about the prediction, in reward units, from readings that a member did not see.
+        noise_std: Std of a reading about the prediction, in reward units, from readings that members did not
+            see.
     """
 
     noise_std: float = 0.0
@@ -127,10 +129,12 @@ class NetworkEnsemble(EnsembleModel):
     def forward(self, X: Tensor) -> Tensor:
         """Every member's prediction in reward units, [..., q, feature] -> [..., M, q, 1]."""
         x = self.scaler(X)
-        flat = self.values.invert(self.members(x.reshape(X.shape[:-1].numel(), -1)))  # [M, rows]
-        return flat.reshape(-1, *X.shape[:-1]).movedim(0, -2).unsqueeze(-1)
+        flat = self.values.invert(
+            self.members(x.reshape(X.shape[:-1].numel(), self.scaler.num_active))
+        )  # [M, rows]
+        return flat.reshape(len(flat), *X.shape[:-1]).movedim(0, -2).unsqueeze(-1)
 
-    def posterior(
+    def posterior(  # type: ignore[override]  # BoTorch's own classes differ here
         self,
         X: Tensor,
         output_indices: list[int] | None = None,
@@ -140,7 +144,7 @@ class NetworkEnsemble(EnsembleModel):
     ) -> Any:
         """Ensemble posterior over the q rewards, in reward units, double.
 
-        With `observation_noise` it is the Gaussian of the same mean and covariance, with ``noise_std**2`` added.
+        With `observation_noise` it is the Gaussian of the same mean and covariance, plus ``noise_std**2``.
 
         Args:
             X: Features, [..., q, feature].
@@ -177,7 +181,7 @@ def bootstrap_counts(num_members: int, n: int, generator: torch.Generator) -> Te
 
 
 def out_of_bag_noise(members: Tensor, y: Tensor, counts: Tensor) -> float:
-    """Root mean squared error of predictions by members that did not see the reading, less the members' variance.
+    """Root mean square of what the members that did not see a reading leave unexplained by their own spread.
 
     Args:
         members: Predictions [M, n].

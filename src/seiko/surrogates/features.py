@@ -83,7 +83,9 @@ class ValueScaler(nn.Module):
         return standardised * self.std + self.mean
 
 
-def known_variance(noise_std: Tensor | None, values: Tensor, value_std: Tensor, floor: float = 1e-6) -> Tensor:
+def known_variance(
+    noise_std: Tensor | None, values: Tensor, value_std: Tensor, *, floor: float = 1e-6
+) -> Tensor:
     """Noise variances of the readings on the standardised scale, [n]; NaN where unknown, at least `floor`."""
     if noise_std is None:
         return torch.full_like(values, torch.nan, dtype=torch.float64)

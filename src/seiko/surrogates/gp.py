@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, cast
 
 import gpytorch
 import torch
@@ -15,10 +16,12 @@ from botorch.models import SingleTaskGP
 from botorch.models.transforms.input import AffineInputTransform
 from botorch.models.transforms.outcome import Standardize
 from botorch.posteriors.gpytorch import GPyTorchPosterior
+from botorch.sampling.pathwise import draw_kernel_feature_paths, draw_matheron_paths
 from gpytorch.constraints import GreaterThan
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.likelihoods.noise_models import HomoskedasticNoise
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior
 from linear_operator.operators import DiagLinearOperator
@@ -31,6 +34,8 @@ from seiko.surrogates.randomness import as_generator, forked_rng
 from seiko.surrogates.tanimoto import TanimotoKernel
 
 MIN_NOISE = 1e-4  # variance, of readings standardised to std 1
+MIN_SCALE = 1e-3  # variance of the function, likewise; 0 has no prior density and would stop the optimiser
+NUM_PRIOR_FEATURES = 2048  # of a drawn function; its prior variance is then right to a few per cent
 EXACT_UP_TO = 20_000  # readings; GPyTorch would go over to iterative, random solves from 800 on
 
 
@@ -38,9 +43,10 @@ EXACT_UP_TO = 20_000  # readings; GPyTorch would go over to iterative, random so
 class GaussianProcess:
     """Recipe of an exact Gaussian process; its bonus is the posterior standard deviation.
 
-    ``f ~ GP(c, s k)`` with ``k`` Matern 5/2 on standardised features, or Tanimoto on counts as they are. Constant,
-    scale, lengthscale and the noise of readings that bring none maximise the marginal likelihood times wide
-    log-normal priors; the lengthscale's grows with the root of the number of features (Hvarfner et al. 2024).
+    ``f ~ GP(c, s k)`` with ``k`` Matern 5/2 on standardised features, or Tanimoto on counts as they are.
+    Constant, scale, lengthscale and the noise of readings that bring none maximise the marginal likelihood
+    times wide log-normal priors; the lengthscale's grows with the root of the number of features (Hvarfner et
+    al. 2024, arXiv 2402.02229).
 
     Args:
         kernel: ``"matern"`` for embeddings, ``"tanimoto"`` for count or binary fingerprints.
@@ -78,7 +84,7 @@ class GaussianProcess:
         x, y = data.features.detach().double(), data.values.detach().double()[:, None]
         outcome = Standardize(m=1)
         outcome(y)
-        likelihood = PartlyKnownNoise(known_variance(data.noise_std, y[:, 0], outcome.stdvs.squeeze()))
+        likelihood = _likelihood(known_variance(data.noise_std, y[:, 0], outcome.stdvs.squeeze()))
         model = ExactGaussianProcess(
             x, y, self._covariance(x), likelihood, outcome, _scaling(x) if self.kernel == "matern" else None
         )
@@ -91,9 +97,10 @@ class GaussianProcess:
             base = TanimotoKernel(typical_square=float(x.square().sum(1).mean()))
         else:
             base = _matern(max(FeatureScaler(x).num_active, 1), x.shape[1] if self.ard else None)
-        kernel = ScaleKernel(base, outputscale_prior=LogNormalPrior(0.0, 1.0))
-        kernel.outputscale = 1.0
-        return kernel
+        constraint = GreaterThan(MIN_SCALE, transform=None, initial_value=1.0)
+        return ScaleKernel(
+            base, outputscale_prior=LogNormalPrior(0.0, 1.0), outputscale_constraint=constraint
+        )
 
 
 class ExactGaussianProcess(SingleTaskGP):
@@ -101,8 +108,8 @@ class ExactGaussianProcess(SingleTaskGP):
 
     Attributes:
         num_features: Width of the features it was fitted to.
-        noise_std: Inferred noise of readings that bring none, in reward units; where all readings brought theirs,
-            its root mean square.
+        noise_std: Inferred noise of readings that bring none, in reward units; where all readings brought
+            theirs, its root mean square.
     """
 
     def __init__(
@@ -110,7 +117,7 @@ class ExactGaussianProcess(SingleTaskGP):
         x: Tensor,
         y: Tensor,
         kernel: Kernel,
-        likelihood: PartlyKnownNoise,
+        likelihood: GaussianLikelihood,
         outcome: Standardize,
         scaling: AffineInputTransform | None,
     ) -> None:
@@ -123,13 +130,14 @@ class ExactGaussianProcess(SingleTaskGP):
             input_transform=scaling,
         )
         self.num_features = x.shape[-1]
+        self.value_std = float(outcome.stdvs.squeeze())
 
     @property
     def noise_std(self) -> float:
-        scale = float(self.outcome_transform.stdvs.squeeze())
-        return scale * float(self.likelihood.noise_covar.new_reading_variance()) ** 0.5
+        noise = cast(PartlyKnownNoise, self.likelihood.noise_covar)
+        return self.value_std * float(noise.of_new_reading()) ** 0.5
 
-    def posterior(
+    def posterior(  # type: ignore[override]  # BoTorch's own classes differ here
         self,
         X: Tensor,
         output_indices: list[int] | None = None,
@@ -147,10 +155,8 @@ class ExactGaussianProcess(SingleTaskGP):
         check_width(X, self.num_features)
         X = X.double()
         with gpytorch.settings.max_cholesky_size(EXACT_UP_TO):
-            if X.ndim > 2 and X.shape[-2] == 1:
-                distribution = self._pointwise(X)
-            else:
-                distribution = SingleTaskGP.posterior(self, X).distribution
+            pointwise = X.ndim > 2 and X.shape[-2] == 1
+            distribution = self._pointwise(X) if pointwise else self._joint(X)
         if observation_noise is not False:
             noise = torch.full_like(distribution.mean, self.noise_std**2)
             covariance = distribution.lazy_covariance_matrix.add_diagonal(noise)
@@ -158,15 +164,18 @@ class ExactGaussianProcess(SingleTaskGP):
         posterior = GPyTorchPosterior(distribution)
         return posterior if posterior_transform is None else posterior_transform(posterior)
 
+    def _joint(self, X: Tensor) -> MultivariateNormal:
+        return cast(GPyTorchPosterior, SingleTaskGP.posterior(self, X)).distribution
+
     def _pointwise(self, X: Tensor) -> MultivariateNormal:
         """[..., 1, feature] as one joint posterior of all rows, of which only the diagonal is formed."""
-        joint = SingleTaskGP.posterior(self, X.reshape(-1, X.shape[-1])).distribution
+        joint = self._joint(X.reshape(-1, X.shape[-1]))
         shape = X.shape[:-1]
         variance = joint.lazy_covariance_matrix.diagonal(dim1=-1, dim2=-2).clamp_min(0)
         return MultivariateNormal(joint.mean.reshape(shape), DiagLinearOperator(variance.reshape(shape)))
 
 
-class PartlyKnownNoise(GaussianLikelihood):
+class PartlyKnownNoise(HomoskedasticNoise):
     """Gaussian noise whose variance is known for some training rows and one inferred level for the others.
 
     Args:
@@ -182,8 +191,19 @@ class PartlyKnownNoise(GaussianLikelihood):
         )
         self.register_buffer("known", variance)
 
-    def _shaped_noise_covar(self, base_shape: torch.Size, *params: Any, **kwargs: Any) -> DiagLinearOperator:
-        return self.noise_covar(*params, shape=base_shape, **kwargs)
+    def forward(self, *params: Any, shape: torch.Size | None = None, **kwargs: Any) -> DiagLinearOperator:
+        """Variances of the training rows; GPyTorch asks for no others."""
+        return DiagLinearOperator(torch.where(self.known.isnan(), self.noise, self.known))
+
+    def of_new_reading(self) -> Tensor:
+        """The inferred level, or the mean of the known variances where none is unknown."""
+        return self.noise.squeeze() if self.known.isnan().any() else self.known.mean()
+
+
+def _likelihood(variance: Tensor) -> GaussianLikelihood:
+    likelihood = GaussianLikelihood()
+    likelihood.noise_covar = PartlyKnownNoise(variance)
+    return likelihood
 
 
 def _matern(num_active: int, ard_num_dims: int | None) -> MaternKernel:
@@ -213,4 +233,18 @@ def _fit_hyperparameters(model: ExactGaussianProcess, generator: torch.Generator
 
 
 def matheron_path(model: SingleTaskGP, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
-    raise NotImplementedError
+    """One function of the posterior: [batch, feature] -> [batch], in reward units.
+
+    Matheron's rule (Wilson et al. 2020, arXiv 2002.09309): a function drawn from the prior by random
+    features, plus the exact update towards the data.
+
+    Args:
+        model: A fitted single-output GP.
+        generator: Draws the function.
+    """
+    sampler = partial(
+        draw_kernel_feature_paths, num_features=NUM_PRIOR_FEATURES, weight_generator=torch.randn
+    )
+    with forked_rng(generator, model.train_inputs[0].device):
+        path = draw_matheron_paths(model.eval(), sample_shape=torch.Size(), prior_sampler=sampler)
+    return path.requires_grad_(False)

@@ -17,13 +17,12 @@ from torch import Tensor, nn
 
 from seiko.errors import ParameterError
 from seiko.surrogates.base import Observations
+from seiko.surrogates.evidence import maximise_evidence
 from seiko.surrogates.features import FeatureScaler, ValueScaler, known_variance, row_precision
 from seiko.surrogates.mlp import BatchedMLP, Training, train
 from seiko.surrogates.randomness import as_generator, normal
 
 NUM_FOLDS = 4  # of networks that see all but one fold, for an honest sigma
-HYPERPRIOR_STD = 1.5  # of log sigma and log signal: wide, but keeps one or two readings from degenerate fits
-SIGMA_MEDIAN, SIGNAL_MEDIAN = 0.3, 1.0  # of readings standardised to std 1
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,10 @@ class LastLayerLinear:
         mean = phi^T A^-1 Phi^T W y
         std  = sigma sqrt(phi^T A^-1 phi)
 
-    It is count-scaled: Phi^T W Phi grows with the number of readings, so std falls like 1/sqrt(n). phi is a 1 for
-    the bias and either the standardised features themselves or the last hidden layer of a small network trained
-    on the same readings, kept fixed after that. A network fits what it has seen too well, so sigma is then its
-    error on folds left out.
+    It is count-scaled: Phi^T W Phi grows with the number of readings, so std falls like 1/sqrt(n). phi is a 1
+    for the bias and either the standardised features themselves or the last hidden layer of a small network
+    trained on the same readings, kept fixed after that. A network fits what it has seen too well, so sigma is
+    then its error on folds left out.
 
     Args:
         hidden: Widths of the network's hidden layers; None for the features themselves.
@@ -187,10 +186,10 @@ class LinearModel(Model):
 
 
 def basis(x: Tensor, network: nn.Module | None) -> Tensor:
-    """A 1 for the bias beside the standardised features or the last hidden layer, [..., active] -> [..., p]."""
+    """A 1 for the bias beside the standardised features or the last hidden layer, [..., p]."""
     if isinstance(network, BatchedMLP):
-        hidden = network.hidden_features(x.reshape(-1, x.shape[-1]))[0]  # [rows, hidden]
-        x = hidden.reshape(*x.shape[:-1], -1)
+        hidden = network.hidden_features(x.flatten(0, -2))[0]  # [rows, hidden]
+        x = hidden.reshape(*x.shape[:-1], hidden.shape[-1])
     return torch.cat([x.new_ones(*x.shape[:-1], 1), x], -1)
 
 
@@ -204,69 +203,3 @@ def weight_posterior(
     factor = torch.linalg.cholesky(weighted.T @ phi + ridge * eye)
     mean = torch.cholesky_solve((weighted.T @ y)[:, None], factor)[:, 0]
     return mean, sigma * torch.linalg.solve_triangular(factor, eye, upper=False).T
-
-
-def maximise_evidence(
-    phi: Tensor, y: Tensor, variance: Tensor, *, sigma: float | None, ridge: float | None
-) -> tuple[float, float]:
-    """sigma and ridge that maximise the marginal likelihood of the readings, times a wide prior.
-
-    ``y ~ N(0, (sigma^2 / ridge) Phi Phi^T + D)`` with D the known variances, sigma^2 where unknown. The prior is
-    log-normal on sigma and on the signal's std ``sigma sqrt(mean |phi|^2 / ridge)``. A value that is given stays.
-    """
-    if sigma is not None and ridge is not None:
-        return sigma, ridge
-    evidence = _Evidence(phi, y, variance)
-    start = torch.tensor([math.log(SIGMA_MEDIAN), math.log(SIGMA_MEDIAN**2 * evidence.mean_square)])
-    given = torch.tensor([math.nan if v is None else math.log(v) for v in (sigma, ridge)])
-    with torch.enable_grad():
-        free = start.to(phi).requires_grad_(True)
-        given = given.to(phi)
-        optimiser = torch.optim.LBFGS([free], max_iter=60, line_search_fn="strong_wolfe")
-
-        def closure() -> Tensor:
-            optimiser.zero_grad()
-            loss = -evidence.log_posterior(torch.where(given.isnan(), free, given))
-            loss.backward()  # type: ignore[no-untyped-call]
-            return loss
-
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-    best = torch.where(given.isnan(), free.detach(), given).exp()
-    return float(best[0]), float(best[1])
-
-
-class _Evidence:
-    """Sufficient statistics of known and unknown rows, so that one evaluation costs min(n, p)^3."""
-
-    def __init__(self, phi: Tensor, y: Tensor, variance: Tensor) -> None:
-        self.mean_square = float(phi.square().sum(1).mean())
-        if len(phi) < phi.shape[1]:  # the evidence sees phi only through Phi Phi^T
-            phi = torch.linalg.qr(phi.T, mode="r")[1].T
-        unknown = variance.isnan()
-        root = variance[~unknown].rsqrt()
-        known_phi, known_y = phi[~unknown] * root[:, None], y[~unknown] * root
-        self.num_unknown = int(unknown.sum())
-        self.log_det_known = variance[~unknown].log().sum()
-        self.gram = (phi[unknown].T @ phi[unknown], known_phi.T @ known_phi)
-        self.cross = (phi[unknown].T @ y[unknown], known_phi.T @ known_y)
-        self.square = (y[unknown].square().sum(), known_y.square().sum())
-
-    def log_posterior(self, log_sigma_ridge: Tensor) -> Tensor:
-        log_sigma, log_ridge = log_sigma_ridge
-        precision = torch.exp(-2 * log_sigma)
-        weight_precision = torch.exp(log_ridge - 2 * log_sigma)
-        gram = precision * self.gram[0] + self.gram[1]
-        cross = precision * self.cross[0] + self.cross[1]
-        eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        factor = torch.linalg.cholesky(gram + weight_precision * eye)
-        log_det = (
-            2 * factor.diagonal().log().sum()
-            - len(gram) * torch.log(weight_precision)
-            + 2 * self.num_unknown * log_sigma
-            + self.log_det_known
-        )
-        half = torch.linalg.solve_triangular(factor, cross[:, None], upper=False)
-        quadratic = precision * self.square[0] + self.square[1] - half.square().sum()
-        log_signal = log_sigma + 0.5 * (math.log(self.mean_square) - log_ridge)
-        prior = (log_sigma - math.log(SIGMA_MEDIAN)) ** 2 + (log_signal - math.log(SIGNAL_MEDIAN)) ** 2
-        return -0.5 * (log_det + quadratic + prior / HYPERPRIOR_STD**2)

@@ -59,7 +59,6 @@ class BatchedMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.biases[-1], self.hidden_features(x), self.weights[-1])
 
-
     def member(self, index: int) -> BatchedMLP:
         """One of the networks alone, as an ensemble of one that shares its weights."""
         alone = copy.copy(self)
@@ -119,7 +118,7 @@ def train(
             rows = _minibatch(len(x), training.batch_size, generator, x.device)
             residual = network(x[rows])[..., 0] - y[:, rows]  # [M, batch]
             optimiser.zero_grad()
-            (w[:, rows] * residual.square()).mean(1).sum().backward()  # type: ignore[no-untyped-call]
+            (w[:, rows] * residual.square()).mean(1).sum().backward()
             optimiser.step()
     network.requires_grad_(False)
 

@@ -28,10 +28,12 @@ class TanimotoKernel(Kernel):
     """
 
     has_lengthscale = False
+    typical_square: Tensor
 
     def __init__(self, typical_square: float = 1.0) -> None:
         super().__init__()
-        self.typical_square = max(typical_square, 1e-12)
+        square = torch.tensor(max(typical_square, 1e-12), dtype=torch.float64)
+        self.register_buffer("typical_square", square)
 
     def forward(
         self,
@@ -46,7 +48,8 @@ class TanimotoKernel(Kernel):
             inner, total = (x1 * x2).sum(-1), square1 + square2
         else:
             inner, total = x1 @ x2.mT, square1[..., :, None] + square2[..., None, :]
-        return torch.where(total > 0, inner / (total - inner).clamp_min(1e-300), 1.0)
+        defined = total > 0
+        return torch.where(defined, inner, 1.0) / torch.where(defined, total - inner, 1.0)
 
 
 class TanimotoFeatures(KernelFeatureMap):
@@ -56,8 +59,9 @@ class TanimotoFeatures(KernelFeatureMap):
 
         k(x, y) = int <x, y> exp(-t |x|^2 / 2) exp(-t |y|^2 / 2) exp(-t |x - y|^2 / 2) dt
 
-    the inner product is estimated by random signs, the last factor by Fourier features, the integral by draws of
-    t with density ``c / (c + t)^2``, ``c = 1 / typical_square``, whose heavy tail serves designs of every size.
+    the inner product is estimated by random signs, the last factor by Fourier features, the integral by draws
+    of t with density ``c / (c + t)^2``, ``c = 1 / typical_square``, whose heavy tail serves every size of
+    design. They are drawn from torch's global generator, as all of GPyTorch's and BoTorch's are: fork it.
 
     Args:
         kernel: The kernel.
@@ -65,27 +69,31 @@ class TanimotoFeatures(KernelFeatureMap):
         num_outputs: Number of features, even.
     """
 
+    weight: Tensor
+    time: Tensor
+    signs: Tensor
+    density_root: Tensor
+
     def __init__(self, kernel: TanimotoKernel, *, num_inputs: int, num_outputs: int) -> None:
         half = num_outputs // 2
-        like = {"dtype": kernel.dtype, "device": kernel.device}
-        super().__init__(
-            kernel, torch.randn(half, num_inputs, **like), output_transform=torch.nn.Identity()
-        )
-        uniform = (torch.arange(half, **like) + torch.rand(half, **like)) / half  # stratified
         centre = 1 / kernel.typical_square
-        time = centre * uniform / (1 - uniform).clamp_min(1e-12)
+        weight = torch.randn(half, num_inputs).to(centre)
+        signs = (torch.randint(0, 2, (half, num_inputs)) * 2 - 1).to(centre)
+        uniform = ((torch.arange(half) + torch.rand(half)) / half).to(centre)  # stratified
+        time = centre * uniform / (1 - uniform).clamp_min(1e-9)
+        super().__init__(kernel, weight, output_transform=torch.nn.Identity())
         self.register_buffer("time", time)
-        self.register_buffer("signs", torch.randint(0, 2, (half, num_inputs), device=kernel.device) * 2.0 - 1)
+        self.register_buffer("signs", signs)
         self.register_buffer("density_root", centre**0.5 / (centre + time))
 
     @property
-    def num_outputs(self) -> int:
+    def num_outputs(self) -> int:  # type: ignore[override]  # a property in BoTorch's class, too
         return 2 * len(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., feature] -> [..., num_outputs]."""
         size = torch.exp(-0.5 * self.time * x.square().sum(-1, keepdim=True))
-        amplitude = x @ self.signs.to(x).mT * size / (self.density_root * len(self.weight) ** 0.5)
+        amplitude = x @ self.signs.mT * size / (self.density_root * len(self.weight) ** 0.5)
         angle = x @ self.weight.mT * self.time.sqrt()
         return torch.cat([amplitude * angle.cos(), amplitude * angle.sin()], -1)
 

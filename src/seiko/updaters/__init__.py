@@ -1,0 +1,17 @@
+"""Updaters: one estimator a file, all maximising the same `Objective`."""
+
+from seiko.updaters.backprop import RewardBackprop
+from seiko.updaters.base import KLPenalty, KLTarget, Objective, Updater, UpdateReport
+from seiko.updaters.policy_gradient import PolicyGradient
+from seiko.updaters.reward_weighted import RewardWeighted
+
+__all__ = [
+    "KLPenalty",
+    "KLTarget",
+    "Objective",
+    "PolicyGradient",
+    "RewardBackprop",
+    "RewardWeighted",
+    "UpdateReport",
+    "Updater",
+]

@@ -1,0 +1,310 @@
+"""What an updater maximises, and what it reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from seiko import tree
+from seiko.chain import C, Chain, check_same_steps, rollout
+from seiko.errors import DeterministicChainError, ObservationError, ParameterError, ShapeError
+from seiko.typing import Condition, State
+
+
+def _none(batch_size: int, generator: torch.Generator | None = None) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class KLPenalty:
+    """``weight * KL(p || reference)`` between path laws.
+
+    Attributes:
+        reference: The chain that is held near; it is never trained.
+        weight: In reward units per nat, >= 0. Relative to the other penalties when the objective has a target.
+        name: For reports and targets: "pretrained", "previous".
+    """
+
+    reference: Chain
+    weight: float
+    name: str = "pretrained"
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.weight, int | float) and math.isfinite(self.weight) and self.weight >= 0):
+            raise ParameterError(
+                f"The KL weight of `{self.name}` must be a finite number >= 0, in reward units per nat; got "
+                f"{self.weight!r}."
+            )
+
+
+@dataclass(frozen=True)
+class KLTarget:
+    """Keep the divergence to one reference at `nats` by scaling all KL weights together.
+
+    Attributes:
+        nats: Wanted KL to the reference, > 0.
+        name: The penalty whose divergence is kept.
+    """
+
+    nats: float
+    name: str = "pretrained"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.nats) and self.nats > 0):
+            raise ParameterError(f"A KL target must be a finite number of nats > 0; got {self.nats!r}.")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """``E[value(s_K)] - multiplier * sum_j weight_j KL(p || reference_j)``, to be maximised.
+
+    With w = multiplier * sum_j weight_j the maximum is reached by the law
+
+    ``p proportional to exp(value / w) * prod_j reference_j^(multiplier * weight_j / w)``.
+
+    Attributes:
+        value: ``(state, condition) -> [batch]``, in reward units; -inf where a state is no feasible design.
+        penalties: The divergences.
+        condition: ``(batch_size, generator) -> condition``.
+        differentiable: Whether gradients may be sent through `value`.
+        target: If given, `multiplier` is only the start: updaters keep the divergence at the target.
+        multiplier: Common factor of all KL weights.
+    """
+
+    value: Callable[[State, Condition], Tensor]
+    penalties: tuple[KLPenalty, ...] = ()
+    condition: Callable[[int, torch.Generator | None], Condition] = _none
+    differentiable: bool = True
+    target: KLTarget | None = None
+    multiplier: float = 1.0
+
+    def __post_init__(self) -> None:
+        names = [penalty.name for penalty in self.penalties]
+        if len(set(names)) < len(names):
+            raise ParameterError(f"The KL penalties must have different names; got {names}.")
+        if self.target is not None and self.target.name not in names:
+            raise ParameterError(f"The KL target's name must be one of the penalties {names}; got {self.target.name!r}.")
+        if not self.multiplier > 0:
+            raise ParameterError(f"`multiplier` must be > 0; got {self.multiplier!r}.")
+
+    def values(self, state: State, condition: Condition) -> Tensor:
+        """`value`, checked: one number a row, never NaN.
+
+        Raises:
+            ShapeError: If the shape is not [batch].
+            ObservationError: If a value is NaN or +inf.
+        """
+        values = self.value(state, condition)
+        batch = tree.batch_size(state)
+        if not isinstance(values, Tensor) or values.shape != (batch,):
+            given = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise ShapeError(f"An objective's value must be a tensor [{batch}], one number a row; got {given}.")
+        if (torch.isnan(values) | (values == math.inf)).any():
+            row = int((torch.isnan(values) | (values == math.inf)).nonzero()[0, 0])
+            raise ObservationError(
+                f"The objective's value of row {row} is {float(values[row])}; it must be finite, or -inf for a state "
+                "that is no feasible design.",
+                hint="Look at the acquisition and the features of that design.",
+            )
+        return values
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What an update did.
+
+    Attributes:
+        objective: Value minus weighted divergences, in reward units, on the updated chain's samples.
+        value: Mean value of feasible samples, in reward units.
+        feasible: Fraction of samples whose value is not -inf.
+        kl: Path divergence to each reference, in nats.
+        effective_sample_size: Share of the samples that carried the update, in (0, 1].
+        gradient_norm: Norm of the last gradient, before clipping.
+        multiplier: Factor of the KL weights in the end; where the next round may start.
+        trace: Numbers of each iteration, for plots.
+    """
+
+    objective: float
+    value: float
+    feasible: float
+    kl: Mapping[str, float]
+    effective_sample_size: float
+    gradient_norm: float
+    multiplier: float
+    trace: tuple[Mapping[str, float], ...] = field(default=(), repr=False)
+
+
+class Updater(Protocol):
+    """Moves a chain towards an objective's maximum; never changes the chain it is given."""
+
+    def update(
+        self, chain: C, objective: Objective, *, generator: torch.Generator
+    ) -> tuple[C, UpdateReport]: ...
+
+
+class DualController:
+    """Keeps a divergence at its target: raise the weights when it is above, lower them when below.
+
+    ``log multiplier += rate * clip(kl / target - 1, -1, 1)``; without a target the multiplier stays.
+    """
+
+    def __init__(self, objective: Objective, *, rate: float) -> None:
+        self.target, self.multiplier, self.rate = objective.target, objective.multiplier, rate
+
+    def observe(self, kl: Mapping[str, float]) -> None:
+        if self.target is not None:
+            excess = kl[self.target.name] / self.target.nats - 1
+            self.multiplier *= math.exp(self.rate * max(-1.0, min(1.0, excess)))
+
+
+def check_objective(chain: Chain, objective: Objective) -> None:
+    """Refuse what no updater can regularise: other step counts, or a chain without noise.
+
+    Raises:
+        ShapeError: If a reference has another number of steps.
+        DeterministicChainError: If a penalised step has no noise.
+    """
+    for penalty in objective.penalties:
+        check_same_steps(chain, penalty.reference)
+    for step in rollout(chain, 1, condition=objective.condition(1, torch.Generator()), generator=torch.Generator()):
+        for part in _parts(step.transition):
+            scale = getattr(part, "scale", None)
+            if isinstance(scale, Tensor) and bool((scale <= 0).any()):
+                raise DeterministicChainError(
+                    f"Step {step.index} of the chain has no noise (scale 0): its divergence to any other chain is "
+                    "infinite, so it cannot be fine-tuned under a KL penalty.",
+                    hint="Use a stochastic sampler, such as DDIM with eta=1.0.",
+                )
+
+
+def _parts(law: object) -> Iterator[object]:
+    parts = getattr(law, "parts", None)
+    if isinstance(parts, Mapping):
+        for part in parts.values():
+            yield from _parts(part)
+    else:
+        yield law
+
+
+def trainable(chain: Chain) -> list[nn.Parameter]:
+    """The parameters that an updater may move.
+
+    Raises:
+        ParameterError: If there are none.
+    """
+    parameters = [p for p in chain.parameters() if p.requires_grad]
+    if not parameters:
+        raise ParameterError(
+            "The chain has no parameters that require a gradient, so nothing can be fine-tuned.",
+            hint="Was it made by `frozen`? Use `fork` for a copy to train.",
+        )
+    return parameters
+
+
+class Descent:
+    """Adam on a chain's trainable parameters, with clipped gradients and a rate that falls linearly to a tenth.
+
+    Args:
+        chain: The chain that is trained in place.
+        learning_rate: The first rate.
+        num_iterations: Steps until the rate is lowest; it stays there.
+        clip_norm: Largest gradient norm.
+
+    Attributes:
+        norm: The last gradient's norm before clipping.
+    """
+
+    def __init__(self, chain: Chain, *, learning_rate: float, num_iterations: int, clip_norm: float) -> None:
+        self.parameters = trainable(chain)
+        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate)
+        self.schedule = torch.optim.lr_scheduler.LinearLR(
+            self.optimizer, start_factor=1.0, end_factor=0.1, total_iters=max(1, num_iterations)
+        )
+        self.clip_norm, self.norm = clip_norm, 0.0
+
+    def step(self, loss: Tensor) -> None:
+        """One optimiser step on `loss`.
+
+        Raises:
+            ObservationError: If the gradient is not finite; the parameters are left as they were.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.norm = float(nn.utils.clip_grad_norm_(self.parameters, self.clip_norm))
+        if not math.isfinite(self.norm):
+            raise ObservationError(
+                f"The gradient's norm is {self.norm}; this step changed nothing.",
+                hint="Lower `learning_rate`, raise the KL weights, or look at the surrogate's values.",
+            )
+        self.optimizer.step()
+        self.schedule.step()
+
+
+def penalty_total(objective: Objective, multiplier: float, kl: Mapping[str, Tensor]) -> Tensor:
+    """``multiplier * sum_j weight_j KL_j``, a row at a time, [batch]; 0 without penalties."""
+    terms = [multiplier * penalty.weight * kl[penalty.name] for penalty in objective.penalties]
+    return torch.stack(terms).sum(0) if terms else torch.zeros(())
+
+
+def lowest_where_infeasible(values: Tensor) -> Tensor:
+    """Values with -inf replaced by the lowest finite one of the batch, for estimators that need numbers."""
+    finite = values[torch.isfinite(values)]
+    return torch.where(torch.isfinite(values), values, finite.min() if len(finite) else values.new_zeros(()))
+
+
+def measure(
+    chain: Chain, objective: Objective, num_samples: int, *, generator: torch.Generator, batch_size: int = 256
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Values [n] and path divergences to each reference [n] of fresh samples, without gradients."""
+    values, kls = [], []
+    for start in range(0, num_samples, batch_size):
+        size = min(batch_size, num_samples - start)
+        condition = objective.condition(size, generator)
+        kl = start_kl(chain, objective, size, condition)
+        for step in rollout(chain, size, condition=condition, generator=generator):
+            with torch.no_grad():
+                for penalty in objective.penalties:
+                    law = penalty.reference.transition(step.state, step.index, condition)
+                    kl[penalty.name] = kl[penalty.name] + step.transition.kl(law)
+        with torch.no_grad():
+            values.append(objective.values(step.next_state, condition))
+        kls.append(kl)
+    return torch.cat(values), {name: torch.cat([kl[name] for kl in kls]) for name in kls[0]}
+
+
+def start_kl(chain: Chain, objective: Objective, size: int, condition: Condition) -> dict[str, Tensor]:
+    """Divergence of the start laws to each reference, [size]."""
+    start = chain.initial(size, condition)
+    return {p.name: start.kl(p.reference.initial(size, condition)) for p in objective.penalties}
+
+
+def summarize(
+    objective: Objective,
+    values: Tensor,
+    kl: Mapping[str, Tensor],
+    *,
+    multiplier: float,
+    gradient_norm: float,
+    effective_sample_size: float = 1.0,
+    trace: Iterable[Mapping[str, float]] = (),
+) -> UpdateReport:
+    """A report from fresh samples' values and divergences."""
+    feasible = torch.isfinite(values)
+    mean = float(values[feasible].mean()) if feasible.any() else -math.inf
+    means = {name: float(rows.mean()) for name, rows in kl.items()}
+    cost = multiplier * sum(p.weight * means[p.name] for p in objective.penalties)
+    return UpdateReport(
+        objective=mean - cost,
+        value=mean,
+        feasible=float(feasible.float().mean()),
+        kl=means,
+        effective_sample_size=effective_sample_size,
+        gradient_norm=gradient_norm,
+        multiplier=multiplier,
+        trace=tuple(trace),
+    )

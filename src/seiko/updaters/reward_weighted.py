@@ -1,0 +1,259 @@
+"""Reward-weighted updates: weight samples by the closed form of the maximum, and fit the chain to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from seiko import tree
+from seiko.chain import C, Chain, SupportsLoss, fork, rollout
+from seiko.errors import NotEnoughDesignsError, ParameterError
+from seiko.typing import Condition, State
+from seiko.updaters.base import (
+    Descent,
+    Objective,
+    UpdateReport,
+    check_objective,
+    measure,
+    start_kl,
+    summarize,
+)
+
+
+@dataclass(frozen=True)
+class RewardWeighted:
+    """Iterated self-normalised importance weighting towards the objective's closed form.
+
+    Paths are drawn from the current chain p. With h the value and w = sum_j w_j, a path's weight is
+
+    ``log weight = step / w * (h + sum_j w_j log(reference_j / p))``,
+
+    the maximum's density over the current one, tempered by the largest ``step <= 1`` that keeps the effective
+    sample size ``(sum weight)^2 / sum weight^2`` at `min_effective` of the pool. The chain is then fitted to the
+    weighted pool by maximum likelihood, and the pool is drawn anew. The fixed point is the closed form, whatever
+    the steps. An infeasible sample has weight 0. No gradient of the value is needed.
+
+    With a KL target the common multiplier of the weights is solved on the pool, so that the weighted pool has the
+    wanted divergence.
+
+    Args:
+        num_refreshes: How often the pool is drawn anew.
+        pool_size: Paths in a pool.
+        fit_iterations: Optimiser steps on each pool.
+        batch_size: Rows of an optimiser step, drawn from the pool by weight.
+        learning_rate: Of Adam.
+        likelihood: "path" fits recorded steps, exact for every chain; "denoising" fits ``chain.loss`` on the last
+            states, which reuses each sample with fresh corruption and needs a chain trained that way.
+        min_effective: Least effective sample size, as a share of the pool.
+        max_weight: Weights are clipped at this many times their mean.
+        clip_norm: Largest gradient norm.
+        measure_samples: Fresh samples for the report.
+        sample_batch: Rows sampled at once; it bounds memory.
+
+    Example:
+        >>> RewardWeighted(num_refreshes=2, pool_size=500).min_effective
+        0.3
+    """
+
+    num_refreshes: int = 3
+    pool_size: int = 1000
+    fit_iterations: int = 60
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    likelihood: Literal["path", "denoising"] = "path"
+    min_effective: float = 0.3
+    max_weight: float = 50.0
+    clip_norm: float = 1.0
+    measure_samples: int = 256
+    sample_batch: int = 256
+
+    def __post_init__(self) -> None:
+        if self.likelihood not in ("path", "denoising"):
+            raise ParameterError(f'`likelihood` must be "path" or "denoising"; got {self.likelihood!r}.')
+        if not 0 < self.min_effective < 1:
+            raise ParameterError(f"`min_effective` must be in (0, 1); got {self.min_effective!r}.")
+
+    def update(
+        self, chain: C, objective: Objective, *, generator: torch.Generator
+    ) -> tuple[C, UpdateReport]:
+        """See `Updater`.
+
+        Raises:
+            ParameterError: If the KL weights sum to 0: the closed form needs a positive one.
+            NotEnoughDesignsError: If no sample of a pool is feasible.
+        """
+        check_objective(chain, objective)
+        if not sum(penalty.weight for penalty in objective.penalties) > 0:
+            raise ParameterError(
+                "RewardWeighted needs KL weights whose sum is > 0: without them the maximum is a single design.",
+                hint="Set `kl_weight_pretrained` or `kl_weight_previous`.",
+            )
+        if self.likelihood == "denoising" and not isinstance(chain, SupportsLoss):
+            raise ParameterError('likelihood="denoising" needs a chain with `loss`.', hint='Use likelihood="path".')
+        student = fork(chain)
+        descent = Descent(
+            student,
+            learning_rate=self.learning_rate,
+            num_iterations=self.num_refreshes * self.fit_iterations,
+            clip_norm=self.clip_norm,
+        )
+        multiplier, share, trace = objective.multiplier, 1.0, []
+        for refresh in range(self.num_refreshes):
+            pool = _draw_pool(student, objective, self, twin=chain if refresh == 0 else None, generator=generator)
+            weights, multiplier, step = self._weigh(pool, objective, multiplier)
+            share = float(1 / (weights.square().sum() * len(weights)))
+            for _ in range(self.fit_iterations):
+                rows = torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
+                descent.step(self._loss(student, pool, rows, generator))
+            trace.append({"effective_sample_size": share, "step": step, "multiplier": multiplier} | pool.means())
+        values, kl = measure(student, objective, self.measure_samples, generator=generator)
+        report = summarize(
+            objective,
+            values,
+            kl,
+            multiplier=multiplier,
+            gradient_norm=descent.norm,
+            effective_sample_size=share,
+            trace=trace,
+        )
+        return student, report
+
+    def _weigh(self, pool: _Pool, objective: Objective, multiplier: float) -> tuple[Tensor, float, float]:
+        """Normalised weights [n], the multiplier of the KL weights, and the tempering step."""
+        if not torch.isfinite(pool.values).any():
+            raise NotEnoughDesignsError(
+                f"None of {len(pool.values)} samples of the chain is a feasible design, so there is nothing to fit.",
+                hint="Raise the KL weight to the pre-trained chain, or check the domain's `is_valid`.",
+            )
+
+        def log_weights(scale: float) -> Tensor:
+            total = scale * sum(p.weight for p in objective.penalties)
+            pull = [scale * p.weight * pool.log_ratio[p.name] for p in objective.penalties]
+            return (pool.values + torch.stack(pull).sum(0)) / total
+
+        target = objective.target
+        if target is not None:
+            ratio = pool.log_ratio[target.name]
+
+            def divergence(scale: float) -> float:
+                weights = log_weights(scale).softmax(0)
+                terms = torch.special.xlogy(weights, weights * len(weights))
+                return float((terms - torch.where(weights > 0, weights * ratio, 0.0)).sum())
+
+            multiplier = _solve(lambda scale: divergence(scale) - target.nats, multiplier)
+        full = log_weights(multiplier)
+        step = _largest_step(full, self.min_effective)
+        weights = (step * full).softmax(0)
+        weights = weights.clamp_max(self.max_weight / len(weights))
+        return weights / weights.sum(), multiplier, step
+
+    def _loss(
+        self, chain: Chain, pool: _Pool, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        condition = None if pool.condition is None else tree.index(pool.condition, rows)
+        if self.likelihood == "denoising":
+            return chain.loss(tree.index(pool.states[-1], rows), condition, generator).mean()  # type: ignore[attr-defined]
+        steps = torch.randint(chain.num_steps, rows.shape, generator=generator)
+        now = tree.tree_map(lambda leaf: leaf[steps, rows], pool.stacked)
+        after = tree.tree_map(lambda leaf: leaf[steps + 1, rows], pool.stacked)
+        return -chain.num_steps * chain.transition(now, steps, condition).log_prob(after).mean()
+
+
+@dataclass
+class _Pool:
+    """Paths with their values and log-ratios.
+
+    `stacked` leaves are [num_steps + 1, n, ...]; `log_ratio` and `kl` are [n] for each reference.
+    """
+
+    states: list[State]
+    values: Tensor
+    log_ratio: dict[str, Tensor]
+    kl: dict[str, Tensor]
+    condition: Condition
+
+    @property
+    def stacked(self) -> State:
+        if not hasattr(self, "_stacked"):
+            self._stacked = tree.tree_map(lambda *leaves: torch.stack(leaves), *self.states)
+        return self._stacked
+
+    def means(self) -> dict[str, float]:
+        finite = self.values[torch.isfinite(self.values)]
+        return {"value": float(finite.mean())} | {f"kl/{name}": float(kl.mean()) for name, kl in self.kl.items()}
+
+
+@torch.no_grad()
+def _draw_pool(
+    chain: Chain,
+    objective: Objective,
+    settings: RewardWeighted,
+    *,
+    twin: Chain | None,
+    generator: torch.Generator,
+) -> _Pool:
+    """Sample a pool and compare each step with the references; `twin` is known to equal the chain and is skipped."""
+    parts: list[_Pool] = []
+    for start in range(0, settings.pool_size, settings.sample_batch):
+        size = min(settings.sample_batch, settings.pool_size - start)
+        condition = objective.condition(size, generator)
+        kl = start_kl(chain, objective, size, condition)
+        ratio = {name: torch.zeros_like(rows) for name, rows in kl.items()}
+        states: list[State] = []
+        for step in rollout(chain, size, condition=condition, generator=generator):
+            states = states or [step.state]
+            states.append(step.next_state)
+            own = step.transition.log_prob(step.next_state)
+            for penalty in objective.penalties:
+                if penalty.reference is twin:
+                    continue
+                law = penalty.reference.transition(step.state, step.index, condition)
+                kl[penalty.name] = kl[penalty.name] + step.transition.kl(law)
+                ratio[penalty.name] = ratio[penalty.name] + law.log_prob(step.next_state) - own
+        parts.append(_Pool(states, objective.values(states[-1], condition), ratio, kl, condition))
+    return _join(parts)
+
+
+def _join(parts: list[_Pool]) -> _Pool:
+    def joined(name: str) -> dict[str, Any]:
+        return {key: torch.cat([getattr(p, name)[key] for p in parts]) for key in getattr(parts[0], name)}
+
+    conditions = [p.condition for p in parts if p.condition is not None]
+    return _Pool(
+        states=[tree.concat([p.states[k] for p in parts]) for k in range(len(parts[0].states))],
+        values=torch.cat([p.values for p in parts]),
+        log_ratio=joined("log_ratio"),
+        kl=joined("kl"),
+        condition=tree.concat(conditions) if conditions else None,
+    )
+
+
+def _effective_share(log_weights: Tensor) -> float:
+    weights = log_weights.softmax(0)
+    return float(1 / (weights.square().sum() * len(weights)))
+
+
+def _largest_step(log_weights: Tensor, share: float) -> float:
+    """The largest step in (0, 1] whose tempered weights keep the effective share; infeasible rows never count."""
+    feasible = log_weights[torch.isfinite(log_weights)]
+    if _effective_share(feasible) >= share:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if _effective_share(middle * feasible) >= share else (low, middle)
+    return max(low, 1e-6)
+
+
+def _solve(function: Callable[[float], float], start: float) -> float:
+    """The scale at which a decreasing function of it crosses 0, by bisection in its logarithm."""
+    low, high = math.log(start) - 12.0, math.log(start) + 12.0
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if function(math.exp(middle)) > 0 else (low, middle)
+    return math.exp(0.5 * (low + high))

@@ -1,0 +1,158 @@
+import pytest
+import torch
+from surrogate_data import counts, seeded, smooth_function
+
+from seiko.errors import ParameterError
+from seiko.surrogates import GaussianProcess, Observations, TanimotoKernel
+from seiko.surrogates.gp import matheron_path
+from seiko.surrogates.tanimoto import TanimotoFeatures
+
+
+def test_tanimoto_equals_the_formula_and_is_positive_definite():
+    x, y = counts(20, 64, seed=0).double(), counts(15, 64, seed=1).double()
+    x[3] = 0
+    y[4] = 0
+    kernel = TanimotoKernel()
+    similarity = kernel(x, y).to_dense()
+    for i in range(20):
+        for j in range(15):
+            inner, total = x[i] @ y[j], x[i] @ x[i] + y[j] @ y[j]
+            expected = inner / (total - inner) if total > 0 else torch.tensor(1.0).double()
+            torch.testing.assert_close(similarity[i, j], expected)
+    torch.testing.assert_close(kernel(x, x, diag=True), torch.ones(20).double())
+    real = torch.randn(60, 5, generator=seeded(2), dtype=torch.float64)
+    for points in (x, real):
+        gram = kernel(points).to_dense()
+        assert torch.linalg.eigvalsh(gram).min() > -1e-10
+        torch.testing.assert_close(gram.diagonal(), torch.ones(len(points)).double())
+
+
+def test_tanimoto_of_bits_is_the_share_of_common_bits_and_has_gradients():
+    a, b = torch.tensor([[1.0, 1, 1, 0]]), torch.tensor([[0.0, 1, 1, 1]])
+    assert float(TanimotoKernel()(a, b).to_dense()) == pytest.approx(2 / 4)
+    x = torch.zeros(2, 4, dtype=torch.float64)
+    x[1] = torch.tensor([1.0, 2, 0, 1])
+    x.requires_grad_(True)
+    TanimotoKernel()(x, b.double()).to_dense().sum().backward()
+    assert torch.isfinite(x.grad).all() and x.grad[1].abs().sum() > 0
+
+
+def test_random_features_stand_for_the_tanimoto_kernel():
+    x = counts(30, 128, seed=0).double()
+    x[5] = x[5] * 3  # a design much larger than the others
+    kernel = TanimotoKernel(typical_square=float(x.square().sum(1).mean()))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        z = TanimotoFeatures(kernel, num_inputs=128, num_outputs=40_000)(x)
+    torch.testing.assert_close(z @ z.T, kernel(x).to_dense(), atol=0.06, rtol=0)
+
+
+def coverage_of_gp(seeds, shrink: float = 1.0) -> float:
+    """Share of fresh true values inside 90 % intervals, the std multiplied by `shrink`."""
+    inside = []
+    for seed in seeds:
+        truth, generator = smooth_function(seed), seeded(1000 + seed)
+        x = 3 * torch.rand(40, 2, generator=generator, dtype=torch.float64)
+        y = truth(x) + 0.1 * torch.randn(40, generator=generator, dtype=torch.float64)
+        model = GaussianProcess().fit(Observations(x, y), generator=generator)
+        fresh = 3 * torch.rand(300, 2, generator=generator, dtype=torch.float64)
+        posterior = model.posterior(fresh[:, None])
+        error = (posterior.mean[:, 0, 0] - truth(fresh)).abs()
+        inside.append((error < 1.645 * shrink * posterior.variance[:, 0, 0].sqrt()).double().mean())
+    return float(torch.stack(inside).mean())
+
+
+def test_intervals_cover_what_they_promise():
+    coverage = coverage_of_gp(range(30))
+    print(f"coverage of 90 % intervals: {coverage:.3f}")
+    assert abs(coverage - 0.9) < 0.05
+    assert abs(coverage_of_gp(range(8), shrink=0.7) - 0.9) > 0.05  # the check fails for intervals too narrow
+    assert abs(coverage_of_gp(range(8), shrink=2.0) - 0.9) > 0.05  # and for intervals too wide
+
+
+@pytest.mark.parametrize("kernel", ["matern", "tanimoto"])
+def test_pointwise_posterior_is_the_diagonal_of_the_joint_one(kernel):
+    x = counts(40, 32, seed=0)
+    y = x.sum(1) + torch.randn(40, generator=seeded(1))
+    model = GaussianProcess(kernel).fit(Observations(x, y))
+    new = counts(10, 32, seed=2)
+    joint, pointwise = model.posterior(new), model.posterior(new.reshape(5, 2, 1, 32))
+    torch.testing.assert_close(pointwise.mean.reshape(10), joint.mean[:, 0])
+    torch.testing.assert_close(pointwise.variance.reshape(10), joint.variance[:, 0])
+    noisy = model.posterior(new, observation_noise=True)
+    torch.testing.assert_close(
+        noisy.variance - joint.variance, torch.full_like(joint.mean, model.noise_std**2)
+    )
+
+
+def test_ard_finds_the_feature_that_matters():
+    x = torch.rand(50, 4, generator=seeded(0), dtype=torch.float64)
+    model = GaussianProcess(ard=True).fit(Observations(x, torch.sin(6 * x[:, 2])))
+    assert int(model.covar_module.base_kernel.lengthscale.argmin()) == 2
+    new = torch.rand(20, 4, generator=seeded(1), dtype=torch.float64)
+    torch.testing.assert_close(model.posterior(new).mean[:, 0], torch.sin(6 * new[:, 2]), atol=0.1, rtol=0)
+
+
+def test_posterior_equals_a_dense_solve():
+    x, y = counts(30, 32, seed=0).double(), torch.randn(30, generator=seeded(1), dtype=torch.float64)
+    noise = torch.full((30,), torch.nan, dtype=torch.float64)
+    noise[:10] = 0.4
+    model = GaussianProcess("tanimoto").fit(Observations(x, 5 + 3 * y, noise))
+    new = counts(6, 32, seed=2).double()
+    kernel = lambda a, b: model.covar_module(a, b).to_dense()  # noqa: E731
+    unit, shift = (3 * y).std(), 5 + 3 * y.mean()
+    variance = noise.nan_to_num(model.noise_std).square() / unit**2
+    constant = model.mean_module.constant
+    solved = torch.linalg.solve(kernel(x, x) + variance.diag(), kernel(x, new))
+    mean = constant + solved.T @ ((5 + 3 * y - shift) / unit - constant)
+    posterior = model.posterior(new[:, None])
+    torch.testing.assert_close(posterior.mean[:, 0, 0], shift + unit * mean, atol=1e-5, rtol=1e-4)
+    covariance = kernel(new, new) - kernel(new, x) @ solved
+    expected = unit * covariance.diagonal().sqrt()
+    torch.testing.assert_close(posterior.variance[:, 0, 0].sqrt(), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_many_readings_are_solved_exactly():
+    x = torch.rand(820, 2, generator=seeded(0), dtype=torch.float64)  # GPyTorch's own limit is 800
+    y = torch.sin(5 * x[:, 0]) + 0.1 * torch.randn(820, generator=seeded(1)).double()
+    model = GaussianProcess().fit(Observations(x, y))
+    new = torch.rand(50, 2, generator=seeded(2), dtype=torch.float64)
+    gram = model.covar_module(model.transform_inputs(x)).to_dense()
+    cross = model.covar_module(model.transform_inputs(new), model.transform_inputs(x)).to_dense()
+    noise = (model.noise_std / y.std()) ** 2 * torch.eye(820)
+    constant = model.mean_module.constant
+    mean = constant + cross @ torch.linalg.solve(gram + noise, (y - y.mean()) / y.std() - constant)
+    posterior = model.posterior(new[:, None]).mean[:, 0, 0]
+    torch.testing.assert_close(posterior, y.mean() + y.std() * mean, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["matern", "tanimoto"])
+def test_paths_have_the_posterior_as_their_law(kernel):
+    x = counts(30, 16, seed=0) + 0.0
+    y = 2 * x[:, 1] - x.sum(1) + 7 + 0.3 * torch.randn(30, generator=seeded(1))
+    model = GaussianProcess(kernel).fit(Observations(x, y))
+    new = counts(8, 16, seed=3).double()
+    generator = seeded(2)
+    draws = torch.stack([matheron_path(model, generator)(new) for _ in range(400)])
+    posterior = model.posterior(new[:, None])
+    std = posterior.variance[:, 0, 0].sqrt()
+    assert ((draws.mean(0) - posterior.mean[:, 0, 0]).abs() < 0.25 * std + 1e-6).all()
+    assert ((draws.std(0) / std - 1).abs() < 0.25).all()
+
+
+@pytest.mark.parametrize("kernel", ["matern", "tanimoto"])
+@pytest.mark.parametrize("signal", [0.0, 1.0])
+def test_wide_features_with_pure_noise_and_none_at_all(kernel, signal):
+    x = counts(60, 512, seed=0)
+    y = signal * x @ torch.randn(512, generator=seeded(1)) + (1 - signal) * torch.randn(
+        60, generator=seeded(2)
+    )
+    posterior = GaussianProcess(kernel).fit(Observations(x, y)).posterior(counts(9, 512, seed=3)[:, None])
+    assert torch.isfinite(posterior.mean).all() and (posterior.variance > 0).all()
+
+
+def test_bad_arguments():
+    with pytest.raises(ParameterError, match="must be"):
+        GaussianProcess("rbf")
+    with pytest.raises(ParameterError, match="ard"):
+        GaussianProcess("tanimoto", ard=True)
