@@ -1,4 +1,4 @@
-"""The heart: what a chain is, and the one loop that samples it, differentiates it, compares it and replays it."""
+"""The heart: what a chain is, and the one loop that samples, differentiates, compares and replays it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ C = TypeVar("C", bound="Chain")
 class Chain(Protocol):
     """A Markov chain s_0 (noise) -> s_1 -> ... -> s_K (data) whose steps have exact densities.
 
-    The rules, which ``seiko.testing.check_chain`` enforces: every step that depends on trained weights is random
-    and keeps its support; rows are independent; a noise scale never depends on trained weights; ``transition`` is
-    pure in its arguments and the weights. ``step`` is one integer for all rows, or [batch] integers.
+    The rules, which ``seiko.testing.check_chain`` enforces: every step that depends on trained weights is
+    random and keeps its support; rows are independent; a noise scale never depends on trained weights;
+    ``transition`` is pure in its arguments and the weights. ``step`` is one integer for all rows, or [batch]
+    integers.
     """
 
     num_steps: int
@@ -70,8 +71,8 @@ def rollout(
         chain: The chain.
         batch_size: Number of rows; taken from `states` in a replay.
         condition: What is given, one row a sample.
-        grad_steps: How many of the last steps carry gradients ("all" for every one). The earlier ones run without
-            a graph, so memory does not grow with them.
+        grad_steps: How many of the last steps carry gradients ("all" for every one). The earlier ones run
+            without a graph, so memory does not grow with them.
         states: A recorded path s_0, ..., s_K to replay instead of sampling.
         checkpoint: Recompute each step's network in the backward pass instead of keeping its activations.
         generator: Source of randomness; the global one is used only if this is None.
@@ -189,8 +190,8 @@ def path_kl(
 ) -> Tensor:
     """KL of path laws along sampled paths, in nats, summed over steps and coordinates, [num_samples].
 
-    ``KL(P || Q) = KL(start laws) + E_P sum_k KL(p(. | s_k) || q(. | s_k))``. Each step's divergence is exact, so
-    only the visited states are random; the mean over rows is unbiased.
+    ``KL(P || Q) = KL(start laws) + E_P sum_k KL(p(. | s_k) || q(. | s_k))``. Each step's divergence is exact,
+    so only the visited states are random; the mean over rows is unbiased.
 
     Raises:
         ShapeError: If the two chains have different numbers of steps.

@@ -1,4 +1,4 @@
-"""Weights in and out: safetensors and JSON only, always checked, written so that a crash leaves the old file."""
+"""Weights in and out: safetensors and JSON only, always checked; a crash leaves the old file."""
 
 from __future__ import annotations
 
@@ -113,5 +113,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str 
         )
     bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if bad:
-        raise WeightsError(f"{source} holds values that are not finite, in `{bad[0]}`.", hint="Restore it from a copy.")
+        raise WeightsError(
+            f"{source} holds values that are not finite, in `{bad[0]}`.", hint="Restore it from a copy."
+        )
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})

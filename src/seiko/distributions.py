@@ -18,8 +18,8 @@ from seiko.typing import State
 class Distribution(Protocol):
     """A law over states whose rows are independent.
 
-    ``rsample`` lets gradients through; for discrete laws it is the straight-through estimator, which is biased.
-    ``log_prob`` and ``kl`` are summed over the coordinates of a row and are in nats, shape [batch];
+    ``rsample`` lets gradients through; for discrete laws it is the straight-through estimator, which is
+    biased. ``log_prob`` and ``kl`` are summed over the coordinates of a row and are in nats, shape [batch];
     ``kl`` is exact, and infinite where the supports differ.
     """
 
@@ -46,7 +46,8 @@ class Gaussian:
         free: [batch, *event] bool; a False coordinate is padding, is 0, and counts nowhere.
 
     Example:
-        >>> a, b = Gaussian(torch.zeros(1, 2), torch.tensor(1.0)), Gaussian(torch.ones(1, 2), torch.tensor(1.0))
+        >>> scale = torch.tensor(1.0)
+        >>> a, b = Gaussian(torch.zeros(1, 2), scale), Gaussian(torch.ones(1, 2), scale)
         >>> a.kl(b)
         tensor([1.])
     """
@@ -189,8 +190,8 @@ class Reveal:
     ``log p(next | state) = -log C(m, count) + sum over revealed positions of log p(kind)``
 
     and, since which positions are revealed does not depend on weights,
-    ``KL(p || q) = count / m * sum over masked positions of KL(p_position || q_position)``: the average over the
-    choice is taken exactly and adds no noise.
+    ``KL(p || q) = count / m * sum over masked positions of KL(p_position || q_position)``: the average over
+    the choice is taken exactly and adds no noise.
 
     Attributes:
         log_probs: Over the clean kinds, in nats, [batch, length, kinds].
@@ -241,7 +242,8 @@ class Reveal:
         share = (self.count / masked.sum(-1).clamp_min(1).to(per_position)).to(per_position)
         same_state = ((self.state > 0.5) == (other.state > 0.5)).all(-1).all(-1)
         same = same_state & (self.count == other.count)
-        total = torch.where(self.count > 0, per_position.sum(-1), 0.0)  # no reveal, no divergence: not 0 * inf
+        # No reveal, no divergence: not 0 * inf.
+        total = torch.where(self.count > 0, per_position.sum(-1), 0.0)
         return torch.where(same, share * total, math.inf)
 
 
@@ -251,13 +253,13 @@ class Product:
 
     parts: Mapping[str, Any]
 
-    def sample(self, generator: torch.Generator | None = None) -> State:
+    def sample(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return {name: part.sample(generator) for name, part in self.parts.items()}
 
-    def rsample(self, generator: torch.Generator | None = None) -> State:
+    def rsample(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return {name: part.rsample(generator) for name, part in self.parts.items()}
 
-    def log_prob(self, state: State) -> Tensor:
+    def log_prob(self, state: Mapping[str, Tensor]) -> Tensor:
         return self._total({name: part.log_prob(state[name]) for name, part in self.parts.items()})
 
     def kl(self, other: Product) -> Tensor:

@@ -1,4 +1,4 @@
-"""Train a chain on data: one loop with a progress bar, an exponential moving average, checkpoints, exact resume."""
+"""Train a chain on data: one loop with a progress bar, a moving average, checkpoints and exact resume."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Pretraining:
                 raise ParameterError(f"`{name}` must be an integer >= 1; got {getattr(self, name)!r}.")
         if not self.learning_rate > 0 or not 0 <= self.ema_decay < 1:
             raise ParameterError(
-                f"`learning_rate` must be > 0 and `ema_decay` in [0, 1); got {self.learning_rate} and {self.ema_decay}."
+                f"`learning_rate` must be > 0 and `ema_decay` in [0, 1); got "
+                f"{self.learning_rate} and {self.ema_decay}."
             )
 
     def rate(self, iteration: int) -> float:
@@ -74,7 +75,8 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train `chain` in place and leave the averaged weights in it.
 
-    A run that finds its checkpoint goes on from it and ends, on CPU, bit for bit where an uninterrupted run ends.
+    A run that finds its checkpoint goes on from it and ends, on CPU, bit for bit where an uninterrupted run
+    ends.
 
     Args:
         chain: The chain; an ``nn.Module`` with ``loss``.
@@ -141,7 +143,9 @@ class _Run:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
         value = float(loss.detach())
-        self.running_loss = value if math.isnan(self.running_loss) else 0.99 * self.running_loss + 0.01 * value
+        self.running_loss = (
+            value if math.isnan(self.running_loss) else 0.99 * self.running_loss + 0.01 * value
+        )
 
     def use_average(self) -> None:
         with torch.no_grad():
@@ -149,7 +153,7 @@ class _Run:
                 parameter.copy_(self.average[name])
 
     def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"weights/{name}": p for name, p in self.parameters.items()}
+        tensors: dict[str, Tensor] = {f"weights/{name}": p for name, p in self.parameters.items()}
         tensors |= {f"average/{name}": p for name, p in self.average.items()}
         for name, parameter in self.parameters.items():
             for key, value in self.optimizer.state[parameter].items():
@@ -189,9 +193,7 @@ class _Run:
         load_weights(holder, given, source=str(path))
         for name, parameter in self.parameters.items():
             self.average[name].copy_(tensors[f"average/{name}"])
-            self.optimizer.state[parameter] = {
-                key: tensors[f"adam/{key}/{name}"] for key in _ADAM_STATE
-            }
+            self.optimizer.state[parameter] = {key: tensors[f"adam/{key}/{name}"] for key in _ADAM_STATE}
         self.generator.set_state(tensors["generator"])
         self.iteration, self.running_loss = metadata["iteration"], metadata["running_loss"]
 

@@ -20,8 +20,8 @@ def check_num_steps(num_steps: int) -> None:
 def cosine_alpha_bar(num_steps: int, *, first: float = 1e-4, last: float = 0.9999) -> Tensor:
     """Squared-cosine schedule (Nichol & Dhariwal 2021, Eq. 17) on a grid of ``num_steps + 1`` levels.
 
-    ``alpha_bar(t) = cos(pi t / 2)^2``, scaled to [first, last] so that the first state is nearly pure noise, the
-    last step keeps a floor of noise, and the levels increase strictly for any number of steps.
+    ``alpha_bar(t) = cos(pi t / 2)^2``, scaled to [first, last] so that the first state is nearly pure noise,
+    the last step keeps a floor of noise, and the levels increase strictly for any number of steps.
 
     Returns:
         alpha_bar in double, increasing, [num_steps + 1].

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from seiko.errors import ShapeError
 from seiko.typing import State
 
 
-def tree_map(function: Callable[..., Tensor], state: State, *others: State) -> State:
+def tree_map(function: Callable[..., Tensor], state: State, *others: Any) -> State:
     """Apply `function` leaf by leaf to states of one structure.
 
     Example:
@@ -20,7 +21,10 @@ def tree_map(function: Callable[..., Tensor], state: State, *others: State) -> S
     """
     if isinstance(state, Tensor):
         return function(state, *others)
-    return {name: tree_map(function, leaf, *(other[name] for other in others)) for name, leaf in state.items()}
+    mapped: Any = {
+        name: tree_map(function, leaf, *(other[name] for other in others)) for name, leaf in state.items()
+    }
+    return mapped
 
 
 def leaves(state: State) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""Names for the shapes of things. `State` is a tensor or a dict of tensors; dimension 0 is always the batch."""
+"""Names for the shapes of things. `State` is a tensor or a dict of tensors; dimension 0 is the batch."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def exact_law(chain: DiffusionChain, space: Space) -> Tensor:
 
 
 def conditionals(law: Tensor, space: Space) -> Tensor:
-    """Exact p(kind at a masked position | what is revealed) of a law over designs, [states, length, kinds]."""
+    """Exact p(kind at a masked position | what is revealed) of a law, [states, length, kinds]."""
     shape = (space.kinds,) * space.length
     totals = law.view(shape)
     for axis in range(space.length):  # append the marginal as the mask's slice, axis by axis

@@ -1,4 +1,4 @@
-"""A chain is a network and a process: the process turns what the network predicts into the law of the next state."""
+"""A chain is a network and a process, which turns the network's prediction into the law of the next state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Process(Protocol):
     def initial(self, batch_size: int, like: Tensor) -> Distribution: ...
     def time(self, step: int | Tensor, like: Tensor) -> Tensor: ...
     def transition(self, state: Any, prediction: Any, step: int | Tensor) -> Distribution: ...
-    def corrupt(self, data: Any, step: Tensor, generator: torch.Generator | None = None) -> State: ...
+    def corrupt(self, data: Any, step: Tensor, generator: torch.Generator | None = None) -> Any: ...
     def loss(self, prediction: Any, data: Any, state: Any, step: Tensor) -> Tensor: ...
 
 
@@ -34,8 +34,8 @@ class DiffusionChain(nn.Module):
     """A chain made of a network and a process.
 
     Args:
-        network: Called as ``network(state, time, condition)``; `time` is [batch], 1 for noise and 0 for data. It
-            returns a prediction of the same tree as the state.
+        network: Called as ``network(state, time, condition)``; `time` is [batch], 1 for noise and 0 for data.
+            It returns a prediction of the same tree as the state.
         process: `DDIM`, `EulerMaruyama`, `Masked`, `Absorbing`, `Uniform` or `Joint`.
 
     Example:

@@ -92,7 +92,7 @@ def _randn_like(data: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 class _GaussianTraining:
-    """Corruption and denoising loss of a process that has ``alpha_sigma``, ``prediction`` and ``event_shape``."""
+    """Corruption and denoising loss of a process with ``alpha_sigma``, ``prediction`` and ``event_shape``."""
 
     prediction: Prediction
     event_shape: tuple[int, ...]
@@ -152,22 +152,22 @@ class DDIM(_GaussianTraining):
     def __post_init__(self) -> None:
         if self.eta == 0:
             raise DeterministicChainError(
-                "`eta` of DDIM must be a float in (0, 1]; got 0. A deterministic chain has infinite KL to any "
-                "other, so no updater can regularise it.",
+                "`eta` of DDIM must be a float in (0, 1]; got 0. A deterministic chain has infinite KL to "
+                "any other, so no updater can regularise it.",
                 hint="Use eta=1.0 for DDPM.",
             )
         if not 0 < self.eta <= 1:
             raise ParameterError(f"`eta` of DDIM must be a float in (0, 1]; got {self.eta!r}.")
         levels = self.alpha_bar
-        if levels.ndim != 1 or len(levels) < 2 or not (levels.diff() > 0).all() or not 0 < levels[0]:
+        if levels.ndim != 1 or len(levels) < 2 or not (levels.diff() > 0).all() or not levels[0] > 0:
             raise ParameterError(
                 "`alpha_bar` must be increasing levels in (0, 1), [num_steps + 1], from noise to data; got "
                 f"{levels.tolist() if levels.numel() < 12 else list(levels.shape)}."
             )
         if levels[-1] >= 1:
             raise DeterministicChainError(
-                f"The last level of `alpha_bar` must stay below 1; got {float(levels[-1])}. At 1 the last step has "
-                "no noise and infinite KL to any other.",
+                f"The last level of `alpha_bar` must stay below 1; got {float(levels[-1])}. At 1 the last "
+                "step has no noise and infinite KL to any other.",
                 hint="Keep a floor, such as 0.9999.",
             )
 
@@ -230,8 +230,8 @@ class VariancePreserving:
 class VarianceExploding:
     """The VE-SDE (Song et al. 2021, Eq. 9): ``sigma(t) = sigma_min (sigma_max / sigma_min)^t``.
 
-    The start is not independent of the end unless sigma_max is far above the data's spread: the base is then not
-    memoryless, and a fine-tuned law is biased (``docs/method.md``).
+    The start is not independent of the end unless sigma_max is far above the data's spread: the base is then
+    not memoryless, and a fine-tuned law is biased (``docs/chains.md``).
     """
 
     sigma_min: float = 0.01
@@ -251,8 +251,8 @@ class VarianceExploding:
 class RectifiedFlow:
     """The straight path ``(1 - t) x_0 + t e`` of flow models, run as an SDE with the same marginals.
 
-    The memoryless noise rate is ``sqrt(2 t / (1 - t))``, capped near t = 1 where it has no limit; any rate keeps
-    the marginals in continuous time.
+    The memoryless noise rate is ``sqrt(2 t / (1 - t))``, capped near t = 1 where it has no limit; any rate
+    keeps the marginals in continuous time.
 
     Args:
         max_rate: The cap of the noise rate.
@@ -276,7 +276,8 @@ class RectifiedFlow:
 class EulerMaruyama(_GaussianTraining):
     """The reverse-time SDE of a path, discretised; its divergences are exact for the discretised chain.
 
-    With v the probability-flow velocity ``alpha' x_0 + sigma' e`` and g the noise rate (Song et al. 2021, Eq. 6):
+    With v the probability-flow velocity ``alpha' x_0 + sigma' e`` and g the noise rate (Song et al. 2021,
+    Eq. 6):
 
     ``s_{k+1} = s_k - h (v + g^2 / (2 sigma) e) + g sqrt(h) z``,  h = t_k - t_{k+1}.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,7 +12,8 @@ from torch import Tensor
 from seiko.chains.base import Process
 from seiko.distributions import Product
 from seiko.errors import ParameterError
-from seiko.typing import State
+
+Leaves: TypeAlias = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,9 @@ class Joint:
     def __post_init__(self) -> None:
         steps = {name: process.num_steps for name, process in self.processes.items()}
         if not steps or len(set(steps.values())) != 1:
-            raise ParameterError(f"All leaves of a joint process must have the same `num_steps`; got {steps}.")
+            raise ParameterError(
+                f"All leaves of a joint process must have the same `num_steps`; got {steps}."
+            )
         if self.time_of is not None and self.time_of not in self.processes:
             raise ParameterError(f"`time_of` must be a leaf, of {sorted(steps)}; got {self.time_of!r}.")
 
@@ -49,15 +53,17 @@ class Joint:
     def time(self, step: int | Tensor, like: Tensor) -> Tensor:
         return self.processes[self.time_of or next(iter(self.processes))].time(step, like)
 
-    def transition(self, state: State, prediction: State, step: int | Tensor) -> Product:
+    def transition(self, state: Leaves, prediction: Leaves, step: int | Tensor) -> Product:
         return Product(
             {name: p.transition(state[name], prediction[name], step) for name, p in self.processes.items()}
         )
 
-    def corrupt(self, data: State, step: Tensor, generator: torch.Generator | None = None) -> State:
+    def corrupt(
+        self, data: Leaves, step: Tensor, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
         return {name: p.corrupt(data[name], step, generator) for name, p in self.processes.items()}
 
-    def loss(self, prediction: State, data: State, state: State, step: Tensor) -> Tensor:
+    def loss(self, prediction: Leaves, data: Leaves, state: Leaves, step: Tensor) -> Tensor:
         """Sum of the leaves' losses, [batch]."""
         parts = [
             p.loss(prediction[name], data[name], state[name], step) for name, p in self.processes.items()

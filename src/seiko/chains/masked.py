@@ -15,7 +15,9 @@ from seiko.schedules import check_num_steps, checked_counts, even_counts
 
 def _check_sizes(length: int, kinds: int) -> None:
     if length < 1 or kinds < 2:
-        raise ParameterError(f"A categorical chain needs length >= 1 and kinds >= 2; got {length} and {kinds}.")
+        raise ParameterError(
+            f"A categorical chain needs length >= 1 and kinds >= 2; got {length} and {kinds}."
+        )
 
 
 def _all_masked(batch_size: int, length: int, kinds: int, like: Tensor) -> Categorical:
@@ -34,9 +36,10 @@ def _cross_entropy(prediction: Tensor, data: Tensor) -> Tensor:
 class Masked:
     """Masked diffusion that reveals a fixed number of positions a step, chosen at random.
 
-    The network predicts logits over the clean kinds at every position; step k reveals ``counts[k]`` of the masked
-    positions (`Reveal`). With one position a step the chain is the any-order autoregressive model (Uria et al.
-    2014; Austin et al. 2021, section 3), and the mean of its loss over steps is its negative evidence bound.
+    The network predicts logits over the clean kinds at every position; step k reveals ``counts[k]`` of the
+    masked positions (`Reveal`). With one position a step the chain is the any-order autoregressive model
+    (Uria et al. 2014; Austin et al. 2021, section 3), and the mean of its loss over steps is its negative
+    evidence bound.
 
     Args:
         length: Number of positions.
@@ -97,9 +100,9 @@ class Masked:
     def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
         """``length / masked * sum over masked positions of -log p(kind)``, in nats, [batch].
 
-        With one position a step its mean over steps is the negative evidence bound of the data. With other counts
-        it is the bound of an even spread, so that every masked position teaches at every step; the minimiser is
-        the same.
+        With one position a step its mean over steps is the negative evidence bound of the data. With other
+        counts it is the bound of an even spread, so that every masked position teaches at every step; the
+        minimiser is the same.
         """
         masked = state[..., -1] > 0.5
         missing = torch.where(masked, _cross_entropy(prediction, data), 0.0).sum(1)
@@ -158,7 +161,7 @@ class Absorbing:
         return torch.where(masked[..., None], mask_row, _with_mask_kind(data, self.kinds))
 
     def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
-        """``1 / m_k * sum over masked positions of -log p(kind)``: unbiased for the evidence bound, [batch]."""
+        """``1 / m_k * sum over masked positions of -log p(kind)``: unbiased for the bound, [batch]."""
         missing = torch.where(state[..., -1] > 0.5, _cross_entropy(prediction, data), 0.0).sum(1)
         return missing / self._masked_share.to(missing)[step]
 
@@ -167,8 +170,8 @@ class Absorbing:
 class Uniform:
     """Uniform categorical diffusion (D3PM, Austin et al. 2021, section 3.1): positions can be revised.
 
-    A position keeps its clean kind with probability a_k (linear in k, a_0 = 0, a_K = 1) and is otherwise uniform.
-    The step is the forward posterior averaged over the predicted clean kind j,
+    A position keeps its clean kind with probability a_k (linear in k, a_0 = 0, a_K = 1) and is otherwise
+    uniform. The step is the forward posterior averaged over the predicted clean kind j,
 
     ``p(s | x) = sum_j p(j | x) q(x | s) q(s | j) / q(x | j)``,
 
@@ -226,5 +229,3 @@ class Uniform:
 def one_hot(kinds: Tensor, num_kinds: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Integer kinds [...] as one-hot rows [..., num_kinds], ready to be data of a categorical chain."""
     return torch.nn.functional.one_hot(kinds.long(), num_kinds).to(dtype)
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ Design = TypeVar("Design")
 
 def no_condition(batch_size: int, generator: torch.Generator | None = None) -> None:
     """The condition of an unconditional chain: none."""
-    return None
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Domain(Generic[Design]):
         condition: ``(batch_size, generator) -> condition`` for sampling.
         metrics: Named functions of a list of designs, for reports.
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
+        feature_kind: Whether features are counts (compared by Tanimoto similarity) or an embedding (by distance).
     """
 
     name: str
@@ -53,3 +53,4 @@ class Domain(Generic[Design]):
     condition: Callable[[int, torch.Generator | None], Condition] = no_condition
     metrics: Mapping[str, Callable[[Sequence[Design]], float]] = field(default_factory=dict)
     why_invalid: Callable[[Design], str] = lambda design: ""
+    feature_kind: Literal["counts", "embedding"] = "embedding"

@@ -309,6 +309,7 @@ def molecule_domain(
         from_bytes=bytes.decode,
         render=draw_molecule,
         media_type="chemical/x-daylight-smiles",
+        feature_kind="counts",
         metrics={
             "diversity": lambda designs: tanimoto_diversity([d for d in designs if not why_invalid(d)]),
             "distinct": lambda designs: len(set(map(key, designs))) / max(len(designs), 1),

@@ -1,6 +1,7 @@
-"""Networks that predict at a state: one architecture a file, called as ``network(state, time, condition)``."""
+"""Networks that predict at a state, one architecture a file; each is ``network(state, time, condition)``."""
 
+from seiko.networks.guidance import ClassifierFreeGuidance
 from seiko.networks.mlp import SequenceMLP, VectorMLP
 from seiko.networks.molecular_graph import MolecularGraphNetwork
 
-__all__ = ["MolecularGraphNetwork", "SequenceMLP", "VectorMLP"]
+__all__ = ["ClassifierFreeGuidance", "MolecularGraphNetwork", "SequenceMLP", "VectorMLP"]

@@ -15,11 +15,11 @@ BOND_ORDERS = (0.0, 1.0, 2.0, 3.0, 0.0)  # none, single, double, triple, masked
 class MolecularGraphNetwork(nn.Module):
     """Logits of every atom's and every bond's kind, given a partly masked graph.
 
-    Nodes and unordered pairs carry a residual stream each. A layer updates a pair from itself and the sum of its
-    two nodes, then a node from the pairs around it: gated messages of the other nodes and a sum over pairs. Beside
-    the one-hot rows the network is given what a chemist would read off the revealed part: the valence in use at
-    each atom, and whether two atoms are already joined within 1, 2, 4 or 8 revealed bonds. These are read off
-    without gradients.
+    Nodes and unordered pairs carry a residual stream each. A layer updates a pair from itself and the sum of
+    its two nodes, then a node from the pairs around it: gated messages of the other nodes and a sum over
+    pairs. Beside the one-hot rows the network is given what a chemist would read off the revealed part: the
+    valence in use at each atom, and whether two atoms are already joined within 1, 2, 4 or 8 revealed bonds.
+    These are read off without gradients.
 
     Args:
         num_atoms: Atom slots N.
@@ -66,11 +66,16 @@ class MolecularGraphNetwork(nn.Module):
         self.layers = nn.ModuleList(_Layer(node_width, pair_width) for _ in range(num_layers))
         self.atom_out = nn.Sequential(nn.LayerNorm(node_width), nn.Linear(node_width, atom_kinds - 1))
         self.bond_out = nn.Sequential(
-            nn.LayerNorm(pair_width), nn.Linear(pair_width, pair_width), nn.ReLU(), nn.Linear(pair_width, bond_kinds - 1)
+            nn.LayerNorm(pair_width),
+            nn.Linear(pair_width, pair_width),
+            nn.ReLU(),
+            nn.Linear(pair_width, bond_kinds - 1),
         )
         self.bond_from_atoms = nn.Linear(node_width, pair_width)
 
-    def forward(self, state: Mapping[str, Tensor], time: Tensor, condition: Condition = None) -> dict[str, Tensor]:
+    def forward(
+        self, state: Mapping[str, Tensor], time: Tensor, condition: Condition = None
+    ) -> dict[str, Tensor]:
         atoms, bonds = state["atoms"], state["bonds"]
         valence, joined = self._read_off(bonds.detach())
         around = self.incidence.to(bonds) @ bonds / (self.num_atoms - 1)  # bonds of each kind at an atom
@@ -125,7 +130,7 @@ class _Layer(nn.Module):
         pairs = pairs + self.pair_out(hidden.relu())
         gate, plain = self.gate(pairs).chunk(2, -1)
         gate, value = gate.sigmoid(), self.value(normed)
-        # The message of pair (i, j) to node i is gate * value_j = gate * (value_i + value_j) - gate * value_i.
+        # Pair (i, j) tells node i gate * value_j = gate * (value_i + value_j) - gate * value_i.
         both = gate * _both_ends(value, first, second)
         received = incidence.to(pairs) @ torch.cat([both, gate, plain], -1)
         from_nodes, from_gates, from_pairs = received.chunk(3, -1)

@@ -35,8 +35,8 @@ class Proposal(Generic[Design]):
 class Proposer(Protocol[Design]):
     """Chooses what to ask next.
 
-    ``propose`` is pure: the same history, number, artifacts and generator state give the same proposal, on CPU
-    to the bit. Asked for 0 designs it only learns, and its artifacts hold what it learned.
+    ``propose`` is pure: the same history, number, artifacts and generator state give the same proposal, on
+    CPU to the bit. Asked for 0 designs it only learns, and its artifacts hold what it learned.
     """
 
     def propose(

@@ -14,17 +14,16 @@ from seiko.chain import C, Chain, fork, rollout
 from seiko.errors import ParameterError
 from seiko.typing import Condition, State
 from seiko.updaters.base import (
-    Descent,
-    DualController,
     Objective,
     UpdateReport,
-    check_objective,
     lowest_where_infeasible,
     measure,
     penalty_total,
     start_kl,
     summarize,
 )
+from seiko.updaters.straight_through import RelaxedDraws
+from seiko.updaters.training import Descent, DualController, check_objective
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class RewardBackprop:
     Differs: the released code draws the truncation anew at every step and pays graph and checkpoints on all of
     them; here it is one draw a batch.
 
-    Discrete steps use straight-through gradients, which are biased: `PolicyGradient` and `RewardWeighted` are not.
+    Discrete steps use second-order straight-through gradients (`seiko.updaters.straight_through`), which have a
+    small bias: `PolicyGradient` and `RewardWeighted` have none.
 
     Args:
         num_iterations: Optimiser steps.
@@ -68,9 +68,7 @@ class RewardBackprop:
     measure_samples: int = 256
     measure_every: int = 10
 
-    def update(
-        self, chain: C, objective: Objective, *, generator: torch.Generator
-    ) -> tuple[C, UpdateReport]:
+    def update(self, chain: C, objective: Objective, *, generator: torch.Generator) -> tuple[C, UpdateReport]:
         """See `Updater`.
 
         Raises:
@@ -115,7 +113,7 @@ class RewardBackprop:
         kl = start_kl(chain, objective, self.batch_size, condition)
         prefix = self._draw_prefix(first_grad, generator)
         for step in rollout(
-            chain,
+            RelaxedDraws(chain),
             self.batch_size,
             condition=condition,
             grad_steps=grad_steps,

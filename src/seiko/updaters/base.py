@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seiko import tree
-from seiko.chain import C, Chain, check_same_steps, rollout
-from seiko.errors import DeterministicChainError, ObservationError, ParameterError, ShapeError
+from seiko.chain import C, Chain, rollout
+from seiko.errors import ObservationError, ParameterError, ShapeError
 from seiko.typing import Condition, State
 
 
@@ -88,7 +88,9 @@ class Objective:
         if len(set(names)) < len(names):
             raise ParameterError(f"The KL penalties must have different names; got {names}.")
         if self.target is not None and self.target.name not in names:
-            raise ParameterError(f"The KL target's name must be one of the penalties {names}; got {self.target.name!r}.")
+            raise ParameterError(
+                f"The KL target's name must be one of the penalties {names}; got {self.target.name!r}."
+            )
         if not self.multiplier > 0:
             raise ParameterError(f"`multiplier` must be > 0; got {self.multiplier!r}.")
 
@@ -103,7 +105,9 @@ class Objective:
         batch = tree.batch_size(state)
         if not isinstance(values, Tensor) or values.shape != (batch,):
             given = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise ShapeError(f"An objective's value must be a tensor [{batch}], one number a row; got {given}.")
+            raise ShapeError(
+                f"An objective's value must be a tensor [{batch}], one number a row; got {given}."
+            )
         if (torch.isnan(values) | (values == math.inf)).any():
             row = int((torch.isnan(values) | (values == math.inf)).nonzero()[0, 0])
             raise ObservationError(
@@ -145,104 +149,6 @@ class Updater(Protocol):
     def update(
         self, chain: C, objective: Objective, *, generator: torch.Generator
     ) -> tuple[C, UpdateReport]: ...
-
-
-class DualController:
-    """Keeps a divergence at its target: raise the weights when it is above, lower them when below.
-
-    ``log multiplier += rate * clip(kl / target - 1, -1, 1)``; without a target the multiplier stays.
-    """
-
-    def __init__(self, objective: Objective, *, rate: float) -> None:
-        self.target, self.multiplier, self.rate = objective.target, objective.multiplier, rate
-
-    def observe(self, kl: Mapping[str, float]) -> None:
-        if self.target is not None:
-            excess = kl[self.target.name] / self.target.nats - 1
-            self.multiplier *= math.exp(self.rate * max(-1.0, min(1.0, excess)))
-
-
-def check_objective(chain: Chain, objective: Objective) -> None:
-    """Refuse what no updater can regularise: other step counts, or a chain without noise.
-
-    Raises:
-        ShapeError: If a reference has another number of steps.
-        DeterministicChainError: If a penalised step has no noise.
-    """
-    for penalty in objective.penalties:
-        check_same_steps(chain, penalty.reference)
-    for step in rollout(chain, 1, condition=objective.condition(1, torch.Generator()), generator=torch.Generator()):
-        for part in _parts(step.transition):
-            scale = getattr(part, "scale", None)
-            if isinstance(scale, Tensor) and bool((scale <= 0).any()):
-                raise DeterministicChainError(
-                    f"Step {step.index} of the chain has no noise (scale 0): its divergence to any other chain is "
-                    "infinite, so it cannot be fine-tuned under a KL penalty.",
-                    hint="Use a stochastic sampler, such as DDIM with eta=1.0.",
-                )
-
-
-def _parts(law: object) -> Iterator[object]:
-    parts = getattr(law, "parts", None)
-    if isinstance(parts, Mapping):
-        for part in parts.values():
-            yield from _parts(part)
-    else:
-        yield law
-
-
-def trainable(chain: Chain) -> list[nn.Parameter]:
-    """The parameters that an updater may move.
-
-    Raises:
-        ParameterError: If there are none.
-    """
-    parameters = [p for p in chain.parameters() if p.requires_grad]
-    if not parameters:
-        raise ParameterError(
-            "The chain has no parameters that require a gradient, so nothing can be fine-tuned.",
-            hint="Was it made by `frozen`? Use `fork` for a copy to train.",
-        )
-    return parameters
-
-
-class Descent:
-    """Adam on a chain's trainable parameters, with clipped gradients and a rate that falls linearly to a tenth.
-
-    Args:
-        chain: The chain that is trained in place.
-        learning_rate: The first rate.
-        num_iterations: Steps until the rate is lowest; it stays there.
-        clip_norm: Largest gradient norm.
-
-    Attributes:
-        norm: The last gradient's norm before clipping.
-    """
-
-    def __init__(self, chain: Chain, *, learning_rate: float, num_iterations: int, clip_norm: float) -> None:
-        self.parameters = trainable(chain)
-        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate)
-        self.schedule = torch.optim.lr_scheduler.LinearLR(
-            self.optimizer, start_factor=1.0, end_factor=0.1, total_iters=max(1, num_iterations)
-        )
-        self.clip_norm, self.norm = clip_norm, 0.0
-
-    def step(self, loss: Tensor) -> None:
-        """One optimiser step on `loss`.
-
-        Raises:
-            ObservationError: If the gradient is not finite; the parameters are left as they were.
-        """
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.norm = float(nn.utils.clip_grad_norm_(self.parameters, self.clip_norm))
-        if not math.isfinite(self.norm):
-            raise ObservationError(
-                f"The gradient's norm is {self.norm}; this step changed nothing.",
-                hint="Lower `learning_rate`, raise the KL weights, or look at the surrogate's values.",
-            )
-        self.optimizer.step()
-        self.schedule.step()
 
 
 def penalty_total(objective: Objective, multiplier: float, kl: Mapping[str, Tensor]) -> Tensor:

@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from seiko import tree
 from seiko.chain import C, Chain, fork, sample_path
-from seiko.typing import Condition, State
 from seiko.updaters.base import (
-    Descent,
-    DualController,
     Objective,
     UpdateReport,
-    check_objective,
     lowest_where_infeasible,
     measure,
     penalty_total,
     summarize,
 )
+from seiko.updaters.training import Descent, DualController, Paths, check_objective, stack_states
 
 
 @dataclass(frozen=True)
-class Paths:
-    """Recorded paths under one chain, with what they earned.
+class Comparison:
+    """Each recorded step under the chain that drew it and under the references, all [num_steps, n], in nats.
 
     Attributes:
-        states: Leaves [num_steps + 1, n, ...].
-        values: Of the last states, [n].
-        condition: One row a path.
+        log_prob: Log-density under the chain.
+        log_ratio: Log-density less that under each reference.
+        kl: Exact divergence of the step's law to each reference.
     """
 
-    states: State
-    values: Tensor
-    condition: Condition = None
+    log_prob: Tensor
+    log_ratio: dict[str, Tensor]
+    kl: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class PolicyGradient:
-    """PPO on the steps of the chain (DDPO: Black et al. 2024; DPOK: Fan et al. 2023) with exact divergences.
+    """PPO on the steps of the chain (DDPO: Black et al. 2024; DPOK: Fan et al. 2023) with the divergence inside.
 
-    With KL_k the exact divergence of step k at the visited state, G_k = value - sum over j > k of penalty_j is what
-    a step's choice can still change, and the gradient is estimated by
+    With w = sum_j w_j, the gradient of the objective is, without bias,
 
-    ``sum_k grad log p(s_{k+1} | s_k) * (G_k - baseline) - grad penalty_k(s_k)``,
+    ``E[ grad log p(path) * A ]``, ``A = value - sum_j w_j log(p(path) / reference_j(path)) - baseline``,
 
-    which is unbiased: the divergence's own gradient is taken directly, its effect on later states through G. The
-    baseline is the leave-one-out mean. Values are not divided by their spread, which would change the trade-off
-    between value and divergence. With more than one epoch the log-density is replaced by PPO's clipped ratio.
+    and the baseline is the leave-one-out mean. At the maximum p is proportional to ``exp(value / w)`` times the
+    references to the powers w_j / w, so A is 0 on *every* path: the estimate loses its noise as it converges.
+
+    Differs: DPOK adds the exact divergence of each step, and later ones to A. Its mean is the same, but it does
+    not cancel against the value's spread, so its noise stays.
+
+    With more than one epoch, or several minibatches, p has moved from the law q that drew the paths. Then
+    log p = log q + log(p / q) in A: PPO's clipped ratio r multiplies the A of q, and ``w (r log r - r + 1)``, whose
+    mean is KL(p || q) of a step, is the rest. Values are not divided by their spread, which would change the
+    trade-off between value and divergence.
 
     Args:
         num_iterations: Batches of paths.
@@ -74,9 +75,7 @@ class PolicyGradient:
     clip_norm: float = 1.0
     measure_samples: int = 256
 
-    def update(
-        self, chain: C, objective: Objective, *, generator: torch.Generator
-    ) -> tuple[C, UpdateReport]:
+    def update(self, chain: C, objective: Objective, *, generator: torch.Generator) -> tuple[C, UpdateReport]:
         """See `Updater`."""
         check_objective(chain, objective)
         student = fork(chain)
@@ -114,50 +113,47 @@ class PolicyGradient:
         generator: torch.Generator,
     ) -> dict[str, float]:
         """Move `student`, in place, by one batch of its own paths; returns the mean KLs before."""
-        old_log_prob, step_kl = compare(student, paths, objective, self.minibatch_size)
-        advantages = advantages_to_go(paths.values, step_kl, objective, multiplier)
-        num_steps, size = old_log_prob.shape
+        old = compare(student, paths, objective, self.minibatch_size)
+        advantages = path_advantages(paths.values, old.log_ratio, objective, multiplier)
+        weight = multiplier * sum(penalty.weight for penalty in objective.penalties)
+        num_steps, size = old.log_prob.shape
         for _ in range(self.num_epochs):
             order = torch.randperm(num_steps * size, generator=generator)
             for part in order.split(self.minibatch_size):
-                loss = self.surrogate_loss(
-                    student, paths, objective, multiplier, old_log_prob, advantages, part // size, part % size
-                )
-                descent.step(loss)
-        return {name: float(rows.sum(0).mean()) for name, rows in step_kl.items()}
+                pairs = part // size, part % size
+                descent.step(self.surrogate_loss(student, paths, pairs, old.log_prob, advantages, weight))
+        return {name: float(rows.sum(0).mean()) for name, rows in old.kl.items()}
 
     def surrogate_loss(
         self,
         chain: Chain,
         paths: Paths,
-        objective: Objective,
-        multiplier: float,
+        pairs: tuple[Tensor, Tensor],
         old_log_prob: Tensor,
         advantages: Tensor,
-        steps: Tensor,
-        rows: Tensor,
+        weight: float,
     ) -> Tensor:
-        """Minus the clipped objective of the chosen (step, row) pairs, scaled to a whole path, []."""
-        now = tree.tree_map(lambda leaf: leaf[steps, rows], paths.states)
-        after = tree.tree_map(lambda leaf: leaf[steps + 1, rows], paths.states)
-        condition = None if paths.condition is None else tree.index(paths.condition, rows)
-        law = chain.transition(now, steps, condition)
-        ratio = (law.log_prob(after) - old_log_prob[steps, rows]).exp()
-        advantage = advantages[steps, rows]
+        """Minus the clipped gain of the chosen (step, row) pairs, scaled to a whole path, [].
+
+        Args:
+            chain: The chain that is trained.
+            paths: What was drawn.
+            pairs: Steps and rows, [m] each.
+            old_log_prob: Of each step when it was drawn, [num_steps, n].
+            advantages: Of each path, [n].
+            weight: Sum of the KL weights, times the multiplier.
+        """
+        now, after, condition = paths.at(*pairs)
+        log_ratio = chain.transition(now, pairs[0], condition).log_prob(after) - old_log_prob[pairs]
+        ratio, advantage = log_ratio.exp(), advantages[pairs[1]]
         clipped = ratio.clamp(1 - self.clip_ratio, 1 + self.clip_ratio)
         gain = torch.minimum(ratio * advantage, clipped * advantage)
-        kl = {}
-        for penalty in objective.penalties:
-            with torch.no_grad():
-                other = penalty.reference.transition(now, steps, condition)
-            kl[penalty.name] = law.kl(other)
-        return -chain.num_steps * (gain - penalty_total(objective, multiplier, kl)).mean()
+        moved = ratio * log_ratio - ratio + 1
+        return -chain.num_steps * (gain - weight * moved).mean()
 
 
 @torch.no_grad()
-def draw_paths(
-    chain: Chain, objective: Objective, batch_size: int, generator: torch.Generator
-) -> Paths:
+def draw_paths(chain: Chain, objective: Objective, batch_size: int, generator: torch.Generator) -> Paths:
     """Sample paths and evaluate their ends; an infeasible end has the lowest value of the batch."""
     condition = objective.condition(batch_size, generator)
     states = sample_path(chain, batch_size, condition=condition, generator=generator)
@@ -165,43 +161,39 @@ def draw_paths(
     return Paths(stack_states(states), values, condition)
 
 
-def stack_states(states: Sequence[State]) -> State:
-    """Leaves [num_steps + 1, n, ...] of a recorded path."""
-    return tree.tree_map(lambda *leaves: torch.stack(leaves), *states)
-
-
 @torch.no_grad()
-def compare(
-    chain: Chain, paths: Paths, objective: Objective, chunk: int
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Log-density of each recorded step and its divergence to each reference, [num_steps, n], in few large calls."""
+def compare(chain: Chain, paths: Paths, objective: Objective, chunk: int) -> Comparison:
+    """Log-densities, log-ratios and divergences of all recorded steps, in few large calls."""
     num_steps, size = chain.num_steps, len(paths.values)
     log_prob: list[Tensor] = []
+    log_ratio: dict[str, list[Tensor]] = {penalty.name: [] for penalty in objective.penalties}
     kl: dict[str, list[Tensor]] = {penalty.name: [] for penalty in objective.penalties}
     for part in torch.arange(num_steps * size).split(chunk):
         steps, rows = part // size, part % size
-        now = tree.tree_map(lambda leaf, s=steps, r=rows: leaf[s, r], paths.states)
-        after = tree.tree_map(lambda leaf, s=steps, r=rows: leaf[s + 1, r], paths.states)
-        condition = None if paths.condition is None else tree.index(paths.condition, rows)
+        now, after, condition = paths.at(steps, rows)
         law = chain.transition(now, steps, condition)
-        log_prob.append(law.log_prob(after))
+        own = law.log_prob(after)
+        log_prob.append(own)
         for penalty in objective.penalties:
-            kl[penalty.name].append(law.kl(penalty.reference.transition(now, steps, condition)))
-    return torch.cat(log_prob).view(num_steps, size), {
-        name: torch.cat(parts).view(num_steps, size) for name, parts in kl.items()
-    }
+            other = penalty.reference.transition(now, steps, condition)
+            log_ratio[penalty.name].append(own - other.log_prob(after))
+            kl[penalty.name].append(law.kl(other))
+
+    def grid(parts: list[Tensor]) -> Tensor:
+        return torch.cat(parts).view(num_steps, size)
+
+    return Comparison(
+        log_prob=grid(log_prob),
+        log_ratio={name: grid(parts) for name, parts in log_ratio.items()},
+        kl={name: grid(parts) for name, parts in kl.items()},
+    )
 
 
-def advantages_to_go(
-    values: Tensor, step_kl: dict[str, Tensor], objective: Objective, multiplier: float
+def path_advantages(
+    values: Tensor, log_ratio: dict[str, Tensor], objective: Objective, multiplier: float
 ) -> Tensor:
-    """``value - sum of later penalties``, less its leave-one-out mean, [num_steps, n]."""
-    penalty = penalty_total(objective, multiplier, step_kl)
-    if penalty.ndim == 0:
-        gains = values[None]
-    else:
-        later = penalty.flip(0).cumsum(0).flip(0) - penalty
-        gains = values[None] - later
-    size = gains.shape[1]
-    baseline = (gains.sum(1, keepdim=True) - gains) / max(1, size - 1)
-    return gains - baseline
+    """``value - sum_j w_j log-ratio of the whole path``, less its leave-one-out mean, [n]."""
+    paid = penalty_total(objective, multiplier, {name: grid.sum(0) for name, grid in log_ratio.items()})
+    gains = values - paid
+    size = len(gains)
+    return gains - (gains.sum() - gains) / max(1, size - 1)

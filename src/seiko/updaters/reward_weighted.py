@@ -11,18 +11,11 @@ import torch
 from torch import Tensor
 
 from seiko import tree
-from seiko.chain import C, Chain, SupportsLoss, fork, rollout
+from seiko.chain import C, Chain, SupportsLoss, fork, frozen, rollout
 from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.typing import Condition, State
-from seiko.updaters.base import (
-    Descent,
-    Objective,
-    UpdateReport,
-    check_objective,
-    measure,
-    start_kl,
-    summarize,
-)
+from seiko.typing import State
+from seiko.updaters.base import Objective, UpdateReport, measure, start_kl, summarize
+from seiko.updaters.training import Descent, Paths, check_objective, stack_states
 
 
 @dataclass(frozen=True)
@@ -78,9 +71,7 @@ class RewardWeighted:
         if not 0 < self.min_effective < 1:
             raise ParameterError(f"`min_effective` must be in (0, 1); got {self.min_effective!r}.")
 
-    def update(
-        self, chain: C, objective: Objective, *, generator: torch.Generator
-    ) -> tuple[C, UpdateReport]:
+    def update(self, chain: C, objective: Objective, *, generator: torch.Generator) -> tuple[C, UpdateReport]:
         """See `Updater`.
 
         Raises:
@@ -94,7 +85,9 @@ class RewardWeighted:
                 hint="Set `kl_weight_pretrained` or `kl_weight_previous`.",
             )
         if self.likelihood == "denoising" and not isinstance(chain, SupportsLoss):
-            raise ParameterError('likelihood="denoising" needs a chain with `loss`.', hint='Use likelihood="path".')
+            raise ParameterError(
+                'likelihood="denoising" needs a chain with `loss`.', hint='Use likelihood="path".'
+            )
         student = fork(chain)
         descent = Descent(
             student,
@@ -104,13 +97,15 @@ class RewardWeighted:
         )
         multiplier, share, trace = objective.multiplier, 1.0, []
         for refresh in range(self.num_refreshes):
-            pool = _draw_pool(student, objective, self, twin=chain if refresh == 0 else None, generator=generator)
+            pool = _draw_pool(
+                student, objective, self, twin=chain if refresh == 0 else None, generator=generator
+            )
             weights, multiplier, step = self._weigh(pool, objective, multiplier)
             share = float(1 / (weights.square().sum() * len(weights)))
-            for _ in range(self.fit_iterations):
-                rows = torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
-                descent.step(self._loss(student, pool, rows, generator))
-            trace.append({"effective_sample_size": share, "step": step, "multiplier": multiplier} | pool.means())
+            self._fit(student, pool, weights * len(weights), descent, generator)
+            trace.append(
+                {"effective_sample_size": share, "step": step, "multiplier": multiplier} | pool.means()
+            )
         values, kl = measure(student, objective, self.measure_samples, generator=generator)
         report = summarize(
             objective,
@@ -152,40 +147,57 @@ class RewardWeighted:
         weights = weights.clamp_max(self.max_weight / len(weights))
         return weights / weights.sum(), multiplier, step
 
-    def _loss(
-        self, chain: Chain, pool: _Pool, rows: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        condition = None if pool.condition is None else tree.index(pool.condition, rows)
+    def _fit(
+        self, student: Chain, pool: _Pool, weights: Tensor, descent: Descent, generator: torch.Generator
+    ) -> None:
+        """Move `student`, in place, to the weighted pool; `weights` [n] have mean 1."""
         if self.likelihood == "denoising":
-            return chain.loss(tree.index(pool.states[-1], rows), condition, generator).mean()  # type: ignore[attr-defined]
-        steps = torch.randint(chain.num_steps, rows.shape, generator=generator)
-        now = tree.tree_map(lambda leaf: leaf[steps, rows], pool.stacked)
-        after = tree.tree_map(lambda leaf: leaf[steps + 1, rows], pool.stacked)
-        return -chain.num_steps * chain.transition(now, steps, condition).log_prob(after).mean()
+            for _ in range(self.fit_iterations):
+                rows = torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
+                given = pool.paths.condition_of(rows)
+                descent.step(student.loss(pool.paths.ends(rows), given, generator).mean())  # type: ignore[attr-defined]
+            return
+        old = frozen(student)
+        share = float(weights.mean() ** 2 / weights.square().mean())
+        for _ in range(self.fit_iterations):
+            rows = torch.randint(len(weights), (self.batch_size,), generator=generator)
+            steps = torch.randint(student.num_steps, rows.shape, generator=generator)
+            loss = path_loss(student, old, pool.paths, (steps, rows), weights[rows], share)
+            descent.step(student.num_steps * loss.mean())
+
+
+def path_loss(
+    chain: Chain, old: Chain, paths: Paths, pairs: tuple[Tensor, Tensor], weights: Tensor, share: float
+) -> Tensor:
+    """``share * KL(old step || step) - (weight - share) * log p(step)`` of (step, row) pairs, in nats, [m].
+
+    Paths drawn from `old` have ``E[log p] = -KL(old || p) + constant``, so for any `share` the mean is the weighted
+    negative log-likelihood; the nearer the weights are to `share`, the less of it is left to chance.
+    """
+    now, after, condition = paths.at(*pairs)
+    law = chain.transition(now, pairs[0], condition)
+    with torch.no_grad():
+        before = old.transition(now, pairs[0], condition)
+    return share * before.kl(law) - (weights - share) * law.log_prob(after)
 
 
 @dataclass
 class _Pool:
-    """Paths with their values and log-ratios.
+    """Paths, infeasible ones with value -inf, and their log-ratio and divergence to each reference, [n]."""
 
-    `stacked` leaves are [num_steps + 1, n, ...]; `log_ratio` and `kl` are [n] for each reference.
-    """
-
-    states: list[State]
-    values: Tensor
+    paths: Paths
     log_ratio: dict[str, Tensor]
     kl: dict[str, Tensor]
-    condition: Condition
 
     @property
-    def stacked(self) -> State:
-        if not hasattr(self, "_stacked"):
-            self._stacked = tree.tree_map(lambda *leaves: torch.stack(leaves), *self.states)
-        return self._stacked
+    def values(self) -> Tensor:
+        return self.paths.values
 
     def means(self) -> dict[str, float]:
         finite = self.values[torch.isfinite(self.values)]
-        return {"value": float(finite.mean())} | {f"kl/{name}": float(kl.mean()) for name, kl in self.kl.items()}
+        return {"value": float(finite.mean())} | {
+            f"kl/{name}": float(kl.mean()) for name, kl in self.kl.items()
+        }
 
 
 @torch.no_grad()
@@ -215,7 +227,8 @@ def _draw_pool(
                 law = penalty.reference.transition(step.state, step.index, condition)
                 kl[penalty.name] = kl[penalty.name] + step.transition.kl(law)
                 ratio[penalty.name] = ratio[penalty.name] + law.log_prob(step.next_state) - own
-        parts.append(_Pool(states, objective.values(states[-1], condition), ratio, kl, condition))
+        values = objective.values(states[-1], condition)
+        parts.append(_Pool(Paths(stack_states(states), values, condition), ratio, kl))
     return _join(parts)
 
 
@@ -223,14 +236,13 @@ def _join(parts: list[_Pool]) -> _Pool:
     def joined(name: str) -> dict[str, Any]:
         return {key: torch.cat([getattr(p, name)[key] for p in parts]) for key in getattr(parts[0], name)}
 
-    conditions = [p.condition for p in parts if p.condition is not None]
-    return _Pool(
-        states=[tree.concat([p.states[k] for p in parts]) for k in range(len(parts[0].states))],
+    conditions = [p.paths.condition for p in parts if p.paths.condition is not None]
+    paths = Paths(
+        states=tree.tree_map(lambda *leaves: torch.cat(leaves, 1), *(p.paths.states for p in parts)),
         values=torch.cat([p.values for p in parts]),
-        log_ratio=joined("log_ratio"),
-        kl=joined("kl"),
         condition=tree.concat(conditions) if conditions else None,
     )
+    return _Pool(paths, joined("log_ratio"), joined("kl"))
 
 
 def _effective_share(log_weights: Tensor) -> float:

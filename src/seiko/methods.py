@@ -1,0 +1,117 @@
+"""Named methods: each is a composition of parts, and says what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
+from seiko.chain import Chain, SupportsLoss
+from seiko.domains.base import Domain
+from seiko.proposers.base import Proposer
+from seiko.proposers.online import OnlineFineTuner
+from seiko.proposers.online_ppo import OnlinePPO
+from seiko.proposers.random import RandomSampling
+from seiko.proposers.sampling import sampler
+from seiko.surrogates.base import Surrogate
+from seiko.surrogates.ensemble import BootstrapEnsemble
+from seiko.surrogates.gp import GaussianProcess
+from seiko.updaters.backprop import RewardBackprop
+from seiko.updaters.base import Updater
+from seiko.updaters.reward_weighted import RewardWeighted
+
+Design = TypeVar("Design")
+DEFAULT_KL_TARGET = 4.0
+
+
+def default_surrogate(domain: Domain[Any]) -> Surrogate:
+    """A Gaussian process: Tanimoto kernel on counts, Matern on embeddings."""
+    return GaussianProcess("tanimoto" if domain.feature_kind == "counts" else "matern")
+
+
+def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
+    """Back-propagation where features have gradients, else reward-weighted fitting."""
+    if domain.soft_features is not None:
+        return RewardBackprop()
+    return RewardWeighted(likelihood="denoising" if isinstance(chain, SupportsLoss) else "path")
+
+
+def seiko_ucb(
+    chain: Chain,
+    domain: Domain[Design],
+    *,
+    exploration: float = 1.0,
+    surrogate: Surrogate | None = None,
+    updater: Updater | None = None,
+    kl_target: float | None = DEFAULT_KL_TARGET,
+    **settings: Any,
+) -> OnlineFineTuner[Design]:
+    """SEIKO-UCB: climbs ``mean + exploration * std`` under both KL penalties; queries are chosen from a pool.
+
+    Args:
+        chain: The pre-trained chain.
+        domain: What its states are.
+        exploration: Multiplier of the surrogate's standard deviation, >= 0.
+        surrogate: `default_surrogate` if None.
+        updater: `default_updater` if None.
+        kl_target: Wanted KL to the pre-trained chain in nats; None to give the weights themselves.
+        **settings: Of `OnlineFineTuner`.
+
+    Example:
+        >>> from seiko import zoo
+        >>> proposer = seiko_ucb(*zoo.load("qm9-graph"), exploration=0.5)
+    """
+    options: dict[str, Any] = {"select": "acquisition", "kl_weight_previous": 0.1, "kl_target": kl_target}
+    return OnlineFineTuner(
+        chain,
+        domain,
+        surrogate=surrogate or default_surrogate(domain),
+        acquisition=UpperConfidenceBound(exploration),
+        updater=updater or default_updater(chain, domain),
+        **(options | settings),
+    )
+
+
+def seiko_bootstrap(
+    chain: Chain, domain: Domain[Design], *, num_members: int = 8, exploration: float = 1.0, **settings: Any
+) -> OnlineFineTuner[Design]:
+    """SEIKO-Bootstrap: `seiko_ucb` with the spread of a bootstrap ensemble."""
+    surrogate = settings.pop("surrogate", None) or BootstrapEnsemble(num_members)
+    return seiko_ucb(chain, domain, exploration=exploration, surrogate=surrogate, **settings)
+
+
+def seiko_thompson(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
+    """SEIKO-TS: `seiko_ucb` with one posterior function draw a round in place of the bound."""
+    return replace(seiko_ucb(chain, domain, **settings), acquisition=Thompson())
+
+
+def greedy(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
+    """Greedy: `seiko_ucb` without optimism, the control of exploration."""
+    return replace(seiko_ucb(chain, domain, **settings), acquisition=Mean())
+
+
+def non_adaptive(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
+    """Non-adaptive: the whole budget on samples of the pre-trained chain, then one fine-tuning without optimism."""
+    return greedy(chain, domain, **({"select": "samples", "adapt": "finally"} | settings))
+
+
+def online_ppo(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlinePPO[Design]:
+    """Online PPO: KL-penalised policy gradient on the true reward; every sample is a query."""
+    return OnlinePPO(chain, domain, **settings)
+
+
+def random(chain: Chain, domain: Domain[Design], **settings: Any) -> RandomSampling[Design]:
+    """Random: plain new samples of the pre-trained chain; nothing is learned."""
+    return RandomSampling(domain, sampler(chain, domain), **settings)
+
+
+METHODS: Mapping[str, Callable[..., Proposer[Any]]] = {
+    "seiko_ucb": seiko_ucb,
+    "seiko_bootstrap": seiko_bootstrap,
+    "seiko_thompson": seiko_thompson,
+    "greedy": greedy,
+    "non_adaptive": non_adaptive,
+    "online_ppo": online_ppo,
+    "random": random,
+}

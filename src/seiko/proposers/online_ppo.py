@@ -1,0 +1,142 @@
+"""Online PPO: the true reward is climbed directly, every sample is a query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from seiko import tree
+from seiko.chain import Chain, fork, frozen, sample_path
+from seiko.checkpoints import load_weights, tensors_from_bytes, tensors_to_bytes
+from seiko.domains.base import Domain
+from seiko.errors import NotEnoughDesignsError, ParameterError
+from seiko.proposers.base import Proposal
+from seiko.records import History
+from seiko.typing import State
+from seiko.updaters.base import KLPenalty, Objective, lowest_where_infeasible, measure, summarize
+from seiko.updaters.policy_gradient import Paths, PolicyGradient, stack_states
+
+Design = TypeVar("Design")
+WEIGHTS, PATHS = "chain.safetensors", "paths.safetensors"
+
+
+@dataclass(frozen=True)
+class OnlinePPO(Generic[Design]):
+    """KL-penalised PPO on the true reward (the paper's *Online PPO* baseline).
+
+    A round asks for the designs at the ends of sampled paths; the next moves the chain by their readings, with the
+    same clipped and KL-penalised gradient as `PolicyGradient`, and no surrogate. A sample that repeats a told
+    design takes its reading without a new query; an invalid or failed one takes the lowest reading of its batch.
+
+    Args:
+        chain: The pre-trained chain; never changed.
+        domain: What its states are.
+        updater: Settings of the gradient; its `num_epochs` are the passes over each round's paths.
+        kl_weight: Weight of the divergence to the pre-trained chain, in reward units per nat.
+        max_draws: Batches of paths drawn at most to find enough new valid designs.
+    """
+
+    chain: Chain
+    domain: Domain[Design]
+    _: KW_ONLY
+    updater: PolicyGradient = PolicyGradient(num_iterations=1, num_epochs=4)
+    kl_weight: float = 0.1
+    max_draws: int = 10
+
+    def propose(
+        self,
+        history: History[Design],
+        num_queries: int,
+        *,
+        resume: Mapping[str, bytes],
+        generator: torch.Generator,
+    ) -> Proposal[Design]:
+        """Learn from the last round's paths, then sample the next ones."""
+        if num_queries < 0:
+            raise ParameterError(f"`num_queries` must be at least 0; got {num_queries}.")
+        student, report = fork(self.chain), {}
+        if WEIGHTS in resume:
+            _load(student, resume[WEIGHTS])
+        if PATHS in resume and history.complete:
+            report = self._learn(student, resume[PATHS], history, generator)
+        artifacts = {WEIGHTS: _save(student)}
+        designs: list[Design] = []
+        if num_queries:
+            designs, states = self._sample(student, history, num_queries, generator)
+            artifacts[PATHS] = tensors_to_bytes(_flat(states))
+        return Proposal(designs, artifacts=artifacts, report=report)
+
+    def _learn(
+        self, student: Chain, recorded: bytes, history: History[Design], generator: torch.Generator
+    ) -> dict[str, Any]:
+        states = _unflat(tensors_from_bytes(recorded, source=f"The artifact {PATHS}")[0])
+        last = tree.tree_map(lambda leaf: leaf[-1], states)
+        told = {trial.key: trial.value for trial in history.complete}
+        keys = [self.domain.key(d) for d in self.domain.decode(last, None)]
+        values = torch.tensor([told.get(key, -torch.inf) for key in keys])  # type: ignore[arg-type]
+        paths = Paths(states, lowest_where_infeasible(values))
+        objective = Objective(lambda state, condition: paths.values, (KLPenalty(frozen(self.chain), self.kl_weight),))
+        descent = self.updater.descent(student)
+        self.updater.improve(student, paths, objective, descent, 1.0, generator)
+        free = Objective(lambda state, condition: torch.zeros(tree.batch_size(state)), objective.penalties)
+        _, kl = measure(student, free, self.updater.measure_samples, generator=generator)
+        done = summarize(objective, values, kl, multiplier=1.0, gradient_norm=descent.norm)
+        return {
+            "objective/total": done.objective,
+            "objective/value": done.value,
+            "update/gradient_norm": done.gradient_norm,
+            "kl/pretrained_nats": done.kl["pretrained"],
+        }
+
+    def _sample(
+        self, student: Chain, history: History[Design], num_queries: int, generator: torch.Generator
+    ) -> tuple[list[Design], State]:
+        """New valid designs, and the paths that led to them."""
+        seen, designs, kept = set(history.keys), [], []
+        for _ in range(self.max_draws):
+            if len(designs) == num_queries:
+                break
+            path = stack_states(sample_path(student, num_queries, generator=generator))
+            ends = self.domain.decode(tree.tree_map(lambda leaf: leaf[-1], path), None)
+            rows = []
+            for row, design in enumerate(ends):
+                if len(designs) == num_queries:
+                    break
+                if self.domain.is_valid(design) and (key := self.domain.key(design)) not in seen:
+                    seen.add(key)
+                    designs.append(design)
+                    rows.append(row)
+            kept.append(tree.tree_map(lambda leaf, rows=tuple(rows): leaf[:, list(rows)], path))
+        if len(designs) < num_queries:
+            raise NotEnoughDesignsError(
+                f"{num_queries} valid designs that were not asked before are needed; {self.max_draws * num_queries} "
+                f"samples held {len(designs)}.",
+                hint="Ask for fewer designs, or raise `kl_weight` so that the chain keeps its variety.",
+            )
+        return designs, tree.tree_map(lambda *parts: torch.cat(parts, 1), *kept) if len(kept) > 1 else kept[0]
+
+
+def _save(chain: Chain) -> bytes:
+    assert isinstance(chain, nn.Module)
+    return tensors_to_bytes(chain.state_dict())
+
+
+def _load(chain: Chain, content: bytes) -> None:
+    assert isinstance(chain, nn.Module)
+    load_weights(chain, tensors_from_bytes(content, source=f"The artifact {WEIGHTS}")[0], source=WEIGHTS)
+
+
+def _flat(state: State, prefix: str = "state") -> dict[str, Tensor]:
+    if isinstance(state, Tensor):
+        return {prefix: state}
+    return {k: v for name, leaf in state.items() for k, v in _flat(leaf, f"{prefix}/{name}").items()}
+
+
+def _unflat(tensors: Mapping[str, Tensor]) -> State:
+    if set(tensors) == {"state"}:
+        return tensors["state"]
+    return {name.removeprefix("state/"): tensor for name, tensor in tensors.items()}
