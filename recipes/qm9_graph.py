@@ -11,16 +11,28 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
+import hashlib
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from rdkit import Chem
+from rdkit.Chem import QED, Crippen
+from scipy.stats import wasserstein_distance
 
-from seiko.chains import DiffusionChain, Joint, Masked
-from seiko.domains.molecule import MoleculeGraph
+from seiko.chain import sample
+from seiko.chains import DiffusionChain
+from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
+from seiko.domains.base import Domain
+from seiko.domains.molecule import MoleculeGraph, molecule_domain
 from seiko.networks.molecular_graph import MolecularGraphNetwork
 from seiko.pretraining import Pretraining, pretrain
+from seiko.zoo import graph_process
 
 NETWORK = {"node_width": 128, "pair_width": 48, "num_layers": 5}
 SETTINGS = Pretraining(
