@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
-import hashlib
 import json
 import time
 from dataclasses import asdict
@@ -104,7 +103,9 @@ def describe(smiles: list[str]) -> dict[str, np.ndarray]:
     }
 
 
-def quality(chain: DiffusionChain, num_steps: int, domain: Domain[str], known: set[str], seed: int) -> dict[str, Any]:
+def quality(
+    chain: DiffusionChain, num_steps: int, domain: Domain[str], known: set[str], seed: int
+) -> dict[str, Any]:
     """Validity, uniqueness and novelty of samples, and how their properties are distributed."""
     process = graph_process(9, 5, num_steps)
     generator = torch.Generator().manual_seed(seed)
@@ -195,14 +196,15 @@ def card_text(card: dict[str, Any]) -> str:
         f"({', '.join(card['elements'])}): atoms and bonds are revealed in random order. "
         f"{card['parameters']:,} parameters, licence Apache-2.0.",
         "",
-        f"- Data: {card['data']}, {card['molecules']:,} molecules without stereo, sha256 `{card['data_sha256']}`; "
-        f"{card['held_out']:,} held out.",
-        f"- Training: `{card['recipe']}`, seed {card['training']['seed']}, {card['training_iterations']} iterations "
-        f"of {card['training']['batch_size']} molecules, {card['training_minutes']} minutes on one CPU core.",
+        f"- Data: {card['data']}, {card['molecules']:,} molecules without stereo, sha256 "
+        f"`{card['data_sha256']}`; {card['held_out']:,} held out.",
+        f"- Training: `{card['recipe']}`, seed {card['training']['seed']}, {card['training_iterations']} "
+        f"iterations of {card['training']['batch_size']} molecules, "
+        f"{card['training_minutes']} minutes on one CPU core.",
         f"- Negative evidence bound of the held-out molecules: {card['held_out_bound_nats']} nats.",
         f"- Weights: sha256 `{card['weights_sha256']}`.",
-        "- Meant for trying out and testing online fine-tuning on real chemistry. Its molecules are as small as QM9's "
-        "and many are not stable compounds.",
+        "- Meant for trying out and testing online fine-tuning on real chemistry. Its molecules are as small "
+        "as QM9's and many are not stable compounds.",
         "",
         f"Quality of {NUM_SAMPLES:,} samples (seed 1); {card['default_steps']} steps are the default:",
         "",
@@ -214,8 +216,8 @@ def card_text(card: dict[str, Any]) -> str:
         lines.append(f"| {row['num_steps']} | " + " | ".join(f"{100 * x:.2f} %" for x in numbers) + " |")
     lines += [
         "",
-        f"Novel: not in the data. Properties of valid samples with {card['quality'][0]['num_steps']} steps beside "
-        f"{NUM_SAMPLES:,} molecules of the data:",
+        f"Novel: not in the data. Properties of valid samples with {card['quality'][0]['num_steps']} steps "
+        f"beside {NUM_SAMPLES:,} molecules of the data:",
         "",
         "| property | samples, mean (std) | data, mean (std) | Wasserstein distance |",
         "|---|---|---|---|",

@@ -15,15 +15,17 @@ ROOT = Path(seiko.__file__).parent
 
 LAYERS = [
     {"errors", "typing"},
-    {"tree", "records"},
+    {"tree", "records", "results"},
     {"distributions", "schedules", "checkpoints"},
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},
     {"acquisitions", "updaters"},
     {"proposers"},
     {"campaign"},
-    {"methods", "zoo", "oracles", "benchmark"},
-    {"cli", "web", "testing"},
+    {"methods", "zoo", "oracles"},
+    {"benchmark"},
+    {"web", "testing"},
+    {"cli"},
     {"__init__"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -160,7 +160,8 @@ def mean_of_top(values: Iterable[float], count: int) -> float | None:
 
 def curve_of(values: Sequence[float | None]) -> Curve:
     """Progress over queries, from the first reading on; a query without a value moves nothing."""
-    points, top = [], []
+    points: list[tuple[int, float, float]] = []
+    top: list[float] = []
     for query, value in enumerate(values, start=1):
         if value is not None:
             top = sorted([*top, value], reverse=True)[:10]
@@ -224,7 +225,9 @@ def read_results(path: str | os.PathLike[str]) -> list[Result]:
                 f"Line {number} of {file} is not a result: {error}.", hint="Restore the file from a copy."
             ) from error
         if result.identity in results:
-            raise ParameterError(f"Line {number} of {file} repeats {result.identity}.", hint="Remove one of them.")
+            raise ParameterError(
+                f"Line {number} of {file} repeats {result.identity}.", hint="Remove one of them."
+            )
         results[result.identity] = result
     return list(results.values())
 

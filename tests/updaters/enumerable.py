@@ -1,9 +1,11 @@
-"""A masked chain small enough to enumerate: its exact law by dynamic programming over partly masked states."""
+"""Masked chains small enough to enumerate: exact laws by dynamic programming over partly masked states."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -11,15 +13,13 @@ from torch import Tensor
 from seiko.chains import DiffusionChain, Masked
 from seiko.networks import SequenceMLP
 
-LENGTH, KINDS = 6, 4
-
 
 @dataclass(frozen=True)
 class Space:
-    """All (KINDS + 1)^LENGTH partly masked states, indexed in base KINDS + 1 with the mask as the last digit."""
+    """All (kinds + 1)^length partly masked states, in base kinds + 1 with the mask as the last digit."""
 
-    length: int = LENGTH
-    kinds: int = KINDS
+    length: int = 6
+    kinds: int = 4
 
     def states(self) -> Tensor:
         """Digits of every partly masked state, [(kinds + 1)^length, length]."""
@@ -86,11 +86,13 @@ def random_law(space: Space, seed: int, strength: float = 0.6) -> Tensor:
     return energy.softmax(0)
 
 
-def fitted_chain(law: Tensor, space: Space, *, seed: int = 0, iterations: int = 1500) -> DiffusionChain:
+def fitted_chain(
+    law: Tensor, space: Space, *, seed: int = 0, iterations: int = 1500, width: int = 96
+) -> DiffusionChain:
     """A chain whose network is trained on the exact conditionals of `law` at every partly masked state."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = SequenceMLP(space.length, space.kinds + 1, outputs=space.kinds, width=96)
+        network = SequenceMLP(space.length, space.kinds + 1, outputs=space.kinds, width=width)
     chain = DiffusionChain(network, Masked(space.length, space.kinds))
     digits, target = space.states(), conditionals(law, space).float()
     masked = (digits == space.kinds).float()
@@ -109,6 +111,7 @@ def fitted_chain(law: Tensor, space: Space, *, seed: int = 0, iterations: int = 
         loss.backward()
         optimizer.step()
         schedule.step()
+    network.zero_grad()
     return chain
 
 
@@ -119,12 +122,8 @@ def _reach(law: Tensor, space: Space) -> Tensor:
     for axis in range(space.length):
         totals = torch.cat([totals, totals.sum(axis, keepdim=True)], axis)
     number = (space.states() == space.kinds).sum(1)
-    orders = torch.tensor([1.0 / _choose(space.length, int(m)) for m in range(space.length + 1)]).double()
+    orders = torch.tensor([1.0 / math.comb(space.length, m) for m in range(space.length + 1)]).double()
     return torch.where(number > 0, totals.reshape(-1) * orders[number], 0.0)
-
-
-def _choose(n: int, k: int) -> int:
-    return len(list(itertools.combinations(range(n), k)))
 
 
 def total_variation(p: Tensor, q: Tensor) -> float:
@@ -136,3 +135,41 @@ def tilted(value: Tensor, weights: tuple[float, ...], references: tuple[Tensor, 
     total = sum(weights)
     log = value / total + sum(w / total * r.log() for w, r in zip(weights, references, strict=True))
     return log.softmax(0)
+
+
+@dataclass(frozen=True)
+class MaskedProblem:
+    """A value over all designs, a pre-trained and a previous chain, and their exact laws."""
+
+    space: Space
+    pretrained: DiffusionChain
+    previous: DiffusionChain
+    laws: tuple[Tensor, Tensor]
+
+    def value(self, state: Tensor, condition: object = None) -> Tensor:
+        """A term of each position and of each pair, linear in each position's row, [batch]."""
+        generator = torch.Generator().manual_seed(5)
+        length, kinds = self.space.length, self.space.kinds
+        single = 0.5 * torch.randn(length, kinds, generator=generator)
+        pairs = 0.15 * torch.randn(length, kinds, length, kinds, generator=generator)
+        rows = state[..., :-1]
+        return torch.einsum("bld,ld->b", rows, single) + torch.einsum("bld,ldme,bme->b", rows, pairs, rows)
+
+    def target(self, pretrained: float, previous: float) -> Tensor:
+        """The closed form of the maximum, in the order of `Space.designs`."""
+        value = self.value(self.space.one_hot(self.space.designs())).double()
+        return tilted(value, (pretrained, previous), self.laws)
+
+
+@lru_cache
+def masked_problem(length: int) -> MaskedProblem:
+    """Two chains over 4^length designs, fitted to two random laws."""
+    space = Space(length)
+    first, second = random_law(space, 0), random_law(space, 1)
+    mixed = tilted(0.3 * second.log(), (1.0,), (first,))
+    size = {"width": 96, "iterations": 800} if length > 4 else {"width": 48, "iterations": 400}
+    pretrained = fitted_chain(first, space, seed=0, **size)
+    previous = fitted_chain(mixed, space, seed=1, **size)
+    return MaskedProblem(
+        space, pretrained, previous, (exact_law(pretrained, space), exact_law(previous, space))
+    )

@@ -38,9 +38,7 @@ class MixtureNetwork(nn.Module):
         variance = level * STD**2 + 1 - level
         offset = state[:, None] - alpha * self.means  # [batch, components, 2]
         logits = self.shares.log() - 0.5 * (offset.square() / variance).sum(-1)
-        noise = (sigma / variance * offset * logits.softmax(1)[..., None]).sum(
-            1
-        )
+        noise = (sigma / variance * offset * logits.softmax(1)[..., None]).sum(1)
         clean = self.means + alpha * STD**2 / variance * offset
         clean = (clean * logits.softmax(1)[..., None]).sum(1)
         return alpha[:, 0] * noise - sigma[:, 0] * clean + self.residual(state, time)

@@ -31,9 +31,6 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "demo": LazyCommand(
         "seiko.cli.demo:demo", "Run a small campaign from start to end, to see how it works."
     ),
-    "pretrain": LazyCommand(
-        "seiko.cli.pretrain:pretrain", "Train a chain on data, for campaigns to start from."
-    ),
     "status": LazyCommand("seiko.cli.status:status", "Show where a campaign stands and what to do next."),
 }
 
@@ -68,7 +65,7 @@ def main() -> None:
 
     \b
     Examples:
-      seiko demo                        see a whole campaign in a minute
+      seiko demo                        whole campaigns, compared, with a page of figures
       seiko status runs/first           where a campaign stands
       seiko status runs/first --json    the same, for a program
       seiko COMMAND --help              what a command takes

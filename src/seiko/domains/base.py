@@ -37,7 +37,8 @@ class Domain(Generic[Design]):
         condition: ``(batch_size, generator) -> condition`` for sampling.
         metrics: Named functions of a list of designs, for reports.
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
-        feature_kind: Whether features are counts (compared by Tanimoto similarity) or an embedding (by distance).
+        feature_kind: Whether features are counts (compared by Tanimoto similarity) or an embedding (by
+            distance).
     """
 
     name: str

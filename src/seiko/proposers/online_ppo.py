@@ -28,9 +28,10 @@ WEIGHTS, PATHS = "chain.safetensors", "paths.safetensors"
 class OnlinePPO(Generic[Design]):
     """KL-penalised PPO on the true reward (the paper's *Online PPO* baseline).
 
-    A round asks for the designs at the ends of sampled paths; the next moves the chain by their readings, with the
-    same clipped and KL-penalised gradient as `PolicyGradient`, and no surrogate. A sample that repeats a told
-    design takes its reading without a new query; an invalid or failed one takes the lowest reading of its batch.
+    A round asks for the designs at the ends of sampled paths; the next moves the chain by their readings,
+    with the same clipped and KL-penalised gradient as `PolicyGradient`, and no surrogate. A sample that
+    repeats a told design takes its reading without a new query; an invalid or failed one takes the lowest
+    reading of its batch.
 
     Args:
         chain: The pre-trained chain; never changed.
@@ -77,9 +78,10 @@ class OnlinePPO(Generic[Design]):
         last = tree.tree_map(lambda leaf: leaf[-1], states)
         told = {trial.key: trial.value for trial in history.complete}
         keys = [self.domain.key(d) for d in self.domain.decode(last, None)]
-        values = torch.tensor([told.get(key, -torch.inf) for key in keys])  # type: ignore[arg-type]
+        values = torch.tensor([told.get(key, -torch.inf) for key in keys])
         paths = Paths(states, lowest_where_infeasible(values))
-        objective = Objective(lambda state, condition: paths.values, (KLPenalty(frozen(self.chain), self.kl_weight),))
+        penalty = KLPenalty(frozen(self.chain), self.kl_weight)
+        objective = Objective(lambda state, condition: paths.values, (penalty,))
         descent = self.updater.descent(student)
         self.updater.improve(student, paths, objective, descent, 1.0, generator)
         free = Objective(lambda state, condition: torch.zeros(tree.batch_size(state)), objective.penalties)
@@ -96,7 +98,8 @@ class OnlinePPO(Generic[Design]):
         self, student: Chain, history: History[Design], num_queries: int, generator: torch.Generator
     ) -> tuple[list[Design], State]:
         """New valid designs, and the paths that led to them."""
-        seen, designs, kept = set(history.keys), [], []
+        designs: list[Design] = []
+        seen, kept = set(history.keys), []
         for _ in range(self.max_draws):
             if len(designs) == num_queries:
                 break
@@ -113,8 +116,8 @@ class OnlinePPO(Generic[Design]):
             kept.append(tree.tree_map(lambda leaf, rows=tuple(rows): leaf[:, list(rows)], path))
         if len(designs) < num_queries:
             raise NotEnoughDesignsError(
-                f"{num_queries} valid designs that were not asked before are needed; {self.max_draws * num_queries} "
-                f"samples held {len(designs)}.",
+                f"{num_queries} valid designs that were not asked before are needed; "
+                f"{self.max_draws * num_queries} samples held {len(designs)}.",
                 hint="Ask for fewer designs, or raise `kl_weight` so that the chain keeps its variety.",
             )
         return designs, tree.tree_map(lambda *parts: torch.cat(parts, 1), *kept) if len(kept) > 1 else kept[0]

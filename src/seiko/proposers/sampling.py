@@ -66,9 +66,9 @@ def draw_pool(
         if len(pool.designs) >= least:
             return pool
     raise NotEnoughDesignsError(
-        f"{least} valid designs that were not asked before are needed; {pool.sampled} samples of the chain held "
-        f"{len(pool.designs)} (valid: {pool.valid}).",
-        hint="Ask for fewer designs, raise `pool_size`, or lower `kl_target` so that the chain keeps its variety.",
+        f"{least} valid designs that were not asked before are needed; {pool.sampled} samples of the chain "
+        f"held {len(pool.designs)} (valid: {pool.valid}).",
+        hint="Ask for fewer designs, raise `pool_size`, or lower `kl_target` to keep the chain's variety.",
     )
 
 
@@ -77,12 +77,11 @@ def draw_designs(
 ) -> list[Design]:
     """Samples of the chain, decoded; valid or not, with repeats."""
     condition = domain.condition(num_samples, generator)
-    return list(domain.decode(sample(chain, num_samples, condition=condition, generator=generator), condition))
+    states = sample(chain, num_samples, condition=condition, generator=generator)
+    return list(domain.decode(states, condition))
 
 
-def sampler(
-    chain: Chain, domain: Domain[Design]
-) -> Callable[[int, torch.Generator], Sequence[Design]]:
+def sampler(chain: Chain, domain: Domain[Design]) -> Callable[[int, torch.Generator], Sequence[Design]]:
     """``(n, generator) -> n designs`` of a fixed chain, for rivals that start from the pre-trained law."""
     return lambda n, generator: draw_designs(chain, domain, n, generator)
 
@@ -92,8 +91,8 @@ def value_of_states(
 ) -> Callable[[State, Condition], Tensor]:
     """An objective's value from a score of features, [batch].
 
-    Where the domain has `soft_features` the score is taken of those, with gradients. Where it has none, states are
-    decoded: a valid design has the score of its features, an invalid one -inf.
+    Where the domain has `soft_features` the score is taken of those, with gradients. Where it has none,
+    states are decoded: a valid design has the score of its features, an invalid one -inf.
     """
     if domain.soft_features is not None:
         soft = domain.soft_features

@@ -28,18 +28,18 @@ from seiko.updaters.training import Descent, DualController, check_objective
 
 @dataclass(frozen=True)
 class RewardBackprop:
-    """Gradient ascent on the objective through the last steps of the sampler (Algorithm 1, line 6 of the paper).
+    """Gradient ascent on the objective through the last steps of the sampler.
 
     Each iteration samples `batch_size` paths; the last `grad_steps` steps carry a graph, the prefix none. The
-    divergence of the steps with a graph is exact, through the state too. Of the prefix, `prefix_kl_steps` random
-    steps are evaluated again with a graph at the visited (constant) states and weighted up, so that every step is
-    held near its references at the price of a few network calls.
+    divergence of the steps with a graph is exact, through the state too. Of the prefix, `prefix_kl_steps`
+    random steps are evaluated again with a graph at the visited (constant) states and weighted up, so that
+    every step is held near its references at the price of a few network calls.
 
-    Differs: the released code draws the truncation anew at every step and pays graph and checkpoints on all of
-    them; here it is one draw a batch.
+    Differs: the paper's released code draws the truncation anew at every step and pays graph and checkpoints
+    on all of them; here it is one draw a batch.
 
-    Discrete steps use second-order straight-through gradients (`seiko.updaters.straight_through`), which have a
-    small bias: `PolicyGradient` and `RewardWeighted` have none.
+    Discrete steps use second-order straight-through gradients (`seiko.updaters.straight_through`), which have
+    a small bias: `PolicyGradient` and `RewardWeighted` have none.
 
     Args:
         num_iterations: Optimiser steps.
@@ -47,8 +47,8 @@ class RewardBackprop:
         learning_rate: Of Adam.
         grad_steps: Steps with a graph: a number, "all", or a pair (low, high) drawn from anew each iteration.
         prefix_kl_steps: Random prefix steps whose divergence is included.
-        reference_gradient: Let the divergence's gradient flow through the state into the references (exact); False
-            keeps them outside the graph, which is cheaper.
+        reference_gradient: Let the divergence's gradient flow through the state into the references (exact);
+            False keeps them outside the graph, which is cheaper.
         checkpoint: Recompute activations in the backward pass.
         dual_rate: Speed of the KL controller when the objective has a target.
         clip_norm: Largest gradient norm.
@@ -157,7 +157,8 @@ class RewardBackprop:
             low, high = self.grad_steps
         if not 1 <= low <= high <= num_steps:
             raise ParameterError(
-                f'`grad_steps` must be "all", or lie in 1 ... num_steps = {num_steps}; got {self.grad_steps!r}.'
+                f'`grad_steps` must be "all", or lie in 1 ... num_steps = {num_steps}; got '
+                f"{self.grad_steps!r}."
             )
         return int(torch.randint(low, high + 1, (), generator=generator))
 

@@ -26,7 +26,7 @@ class KLPenalty:
 
     Attributes:
         reference: The chain that is held near; it is never trained.
-        weight: In reward units per nat, >= 0. Relative to the other penalties when the objective has a target.
+        weight: In reward units per nat, >= 0; relative to the other penalties when there is a target.
         name: For reports and targets: "pretrained", "previous".
     """
 
@@ -111,8 +111,8 @@ class Objective:
         if (torch.isnan(values) | (values == math.inf)).any():
             row = int((torch.isnan(values) | (values == math.inf)).nonzero()[0, 0])
             raise ObservationError(
-                f"The objective's value of row {row} is {float(values[row])}; it must be finite, or -inf for a state "
-                "that is no feasible design.",
+                f"The objective's value of row {row} is {float(values.detach()[row])}; it must be finite, or "
+                "-inf for a state that is no feasible design.",
                 hint="Look at the acquisition and the features of that design.",
             )
         return values

@@ -1,4 +1,4 @@
-"""The score-function gradient of the objective, with PPO's clipped ratio: unbiased, no gradient of the value."""
+"""The score-function gradient of the objective with PPO's clipped ratio: needs no gradient of the value."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PolicyGradient:
-    """PPO on the steps of the chain (DDPO: Black et al. 2024; DPOK: Fan et al. 2023) with the divergence inside.
+    """PPO on the steps of the chain (DDPO: Black et al. 2024; DPOK: Fan et al. 2023), divergence included.
 
     With w = sum_j w_j, the gradient of the objective is, without bias,
 
     ``E[ grad log p(path) * A ]``, ``A = value - sum_j w_j log(p(path) / reference_j(path)) - baseline``,
 
-    and the baseline is the leave-one-out mean. At the maximum p is proportional to ``exp(value / w)`` times the
-    references to the powers w_j / w, so A is 0 on *every* path: the estimate loses its noise as it converges.
+    and the baseline is the leave-one-out mean. At the maximum p is proportional to ``exp(value / w)`` times
+    the references to the powers w_j / w, so A is 0 on *every* path: the noise fades as it converges.
 
-    Differs: DPOK adds the exact divergence of each step, and later ones to A. Its mean is the same, but it does
-    not cancel against the value's spread, so its noise stays.
+    Differs: DPOK takes each step's exact divergence instead of its log-ratio. The mean is the same, but it
+    does not cancel against the value's spread, so the noise stays.
 
     With more than one epoch, or several minibatches, p has moved from the law q that drew the paths. Then
-    log p = log q + log(p / q) in A: PPO's clipped ratio r multiplies the A of q, and ``w (r log r - r + 1)``, whose
-    mean is KL(p || q) of a step, is the rest. Values are not divided by their spread, which would change the
-    trade-off between value and divergence.
+    log p = log q + log(p / q) in A: PPO's clipped ratio r multiplies the A of q, and
+    ``w (r log r - r + 1)``, whose mean is KL(p || q) of a step, is the rest. Values are not divided by their
+    spread, which would change the trade-off between value and divergence.
 
     Args:
         num_iterations: Batches of paths.

@@ -27,12 +27,15 @@ class RewardWeighted:
     ``log weight = step / w * (h + sum_j w_j log(reference_j / p))``,
 
     the maximum's density over the current one, tempered by the largest ``step <= 1`` that keeps the effective
-    sample size ``(sum weight)^2 / sum weight^2`` at `min_effective` of the pool. The chain is then fitted to the
-    weighted pool by maximum likelihood, and the pool is drawn anew. The fixed point is the closed form, whatever
-    the steps. An infeasible sample has weight 0. No gradient of the value is needed.
+    sample size ``(sum weight)^2 / sum weight^2`` at `min_effective` of the feasible pool. The chain is then
+    fitted to the weighted pool by maximum likelihood, and the pool is drawn anew. The fixed point is the
+    closed form, whatever the steps. An infeasible sample has weight 0. No gradient of the value is needed.
 
-    With a KL target the common multiplier of the weights is solved on the pool, so that the weighted pool has the
-    wanted divergence.
+    The likelihood's mean under equal weights is known exactly, so only what the weights differ from it is
+    left to chance (`path_loss`): the noise of a finite pool fades as the weights become equal.
+
+    With a KL target the common multiplier of the weights is solved on the pool, so that the weighted pool has
+    the wanted divergence.
 
     Args:
         num_refreshes: How often the pool is drawn anew.
@@ -40,9 +43,10 @@ class RewardWeighted:
         fit_iterations: Optimiser steps on each pool.
         batch_size: Rows of an optimiser step, drawn from the pool by weight.
         learning_rate: Of Adam.
-        likelihood: "path" fits recorded steps, exact for every chain; "denoising" fits ``chain.loss`` on the last
-            states, which reuses each sample with fresh corruption and needs a chain trained that way.
-        min_effective: Least effective sample size, as a share of the pool.
+        likelihood: "path" fits recorded steps, exact for every chain; "denoising" fits ``chain.loss`` on the
+            last states with fresh corruption. It needs a chain trained that way, and is exact only as far as
+            such training makes steps and corruption agree: for a Gaussian chain, in the limit of many steps.
+        min_effective: Least effective sample size, as a share of the feasible pool.
         max_weight: Weights are clipped at this many times their mean.
         clip_norm: Largest gradient norm.
         measure_samples: Fresh samples for the report.
@@ -81,7 +85,7 @@ class RewardWeighted:
         check_objective(chain, objective)
         if not sum(penalty.weight for penalty in objective.penalties) > 0:
             raise ParameterError(
-                "RewardWeighted needs KL weights whose sum is > 0: without them the maximum is a single design.",
+                "RewardWeighted needs KL weights whose sum is > 0: without, the maximum is a single design.",
                 hint="Set `kl_weight_pretrained` or `kl_weight_previous`.",
             )
         if self.likelihood == "denoising" and not isinstance(chain, SupportsLoss):
@@ -122,7 +126,7 @@ class RewardWeighted:
         """Normalised weights [n], the multiplier of the KL weights, and the tempering step."""
         if not torch.isfinite(pool.values).any():
             raise NotEnoughDesignsError(
-                f"None of {len(pool.values)} samples of the chain is a feasible design, so there is nothing to fit.",
+                f"None of {len(pool.values)} samples of the chain is a feasible design to fit.",
                 hint="Raise the KL weight to the pre-trained chain, or check the domain's `is_valid`.",
             )
 
@@ -154,8 +158,8 @@ class RewardWeighted:
         if self.likelihood == "denoising":
             for _ in range(self.fit_iterations):
                 rows = torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
-                given = pool.paths.condition_of(rows)
-                descent.step(student.loss(pool.paths.ends(rows), given, generator).mean())  # type: ignore[attr-defined]
+                ends, given = pool.paths.ends(rows), pool.paths.condition_of(rows)
+                descent.step(student.loss(ends, given, generator).mean())  # type: ignore[attr-defined]
             return
         old = frozen(student)
         share = float(weights.mean() ** 2 / weights.square().mean())
@@ -171,8 +175,8 @@ def path_loss(
 ) -> Tensor:
     """``share * KL(old step || step) - (weight - share) * log p(step)`` of (step, row) pairs, in nats, [m].
 
-    Paths drawn from `old` have ``E[log p] = -KL(old || p) + constant``, so for any `share` the mean is the weighted
-    negative log-likelihood; the nearer the weights are to `share`, the less of it is left to chance.
+    On paths drawn from `old`, ``E[log p] = -KL(old || p) + constant``, so for any `share` the mean is the
+    weighted negative log-likelihood; the nearer the weights are to `share`, the less is left to chance.
     """
     now, after, condition = paths.at(*pairs)
     law = chain.transition(now, pairs[0], condition)
@@ -209,7 +213,7 @@ def _draw_pool(
     twin: Chain | None,
     generator: torch.Generator,
 ) -> _Pool:
-    """Sample a pool and compare each step with the references; `twin` is known to equal the chain and is skipped."""
+    """Sample a pool and compare each step with the references; `twin` is known to equal the chain."""
     parts: list[_Pool] = []
     for start in range(0, settings.pool_size, settings.sample_batch):
         size = min(settings.sample_batch, settings.pool_size - start)
@@ -251,7 +255,7 @@ def _effective_share(log_weights: Tensor) -> float:
 
 
 def _largest_step(log_weights: Tensor, share: float) -> float:
-    """The largest step in (0, 1] whose tempered weights keep the effective share; infeasible rows never count."""
+    """The largest step in (0, 1] whose tempered weights keep the effective share of the feasible rows."""
     feasible = log_weights[torch.isfinite(log_weights)]
     if _effective_share(feasible) >= share:
         return 1.0

@@ -1,4 +1,4 @@
-"""Gradients through discrete draws: a second-order straight-through estimator, for any chain of this library."""
+"""Gradients through discrete draws: a second-order straight-through estimator."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def with_gradient(log_probs: Tensor, hard: Tensor) -> Tensor:
     """The one-hot rows `hard`, with ReinMax's gradient (Liu et al. 2023, Algorithm 2), [..., kinds].
 
     With p the probabilities and m = (p + hard) / 2, the row's gradient is that of
-    ``2 softmax(log m) - softmax(log p) / 2``, the logarithms moving with the logits. It is exact in the mean if
-    what follows is quadratic in the row, where plain straight-through is exact only if it is linear, and the
-    Gumbel relaxation at a finite temperature never is.
+    ``2 softmax(log m) - softmax(log p) / 2``, the logarithms moving with the logits. Its mean is exact if
+    what follows is quadratic in the row; plain straight-through is exact only if it is linear, and the Gumbel
+    relaxation at a finite temperature not even then.
 
     Args:
         log_probs: Normalised, in nats, [..., kinds].

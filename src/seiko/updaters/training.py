@@ -47,8 +47,8 @@ def check_objective(chain: Chain, objective: Objective) -> None:
             scale = getattr(part, "scale", None)
             if isinstance(scale, Tensor) and bool((scale <= 0).any()):
                 raise DeterministicChainError(
-                    f"Step {step.index} of the chain has no noise (scale 0): its divergence to any other chain is "
-                    "infinite, so it cannot be fine-tuned under a KL penalty.",
+                    f"Step {step.index} of the chain has no noise (scale 0): its divergence to any other "
+                    "chain is infinite, so it cannot be fine-tuned under a KL penalty.",
                     hint="Use a stochastic sampler, such as DDIM with eta=1.0.",
                 )
 
@@ -78,7 +78,7 @@ def trainable(chain: Chain) -> list[nn.Parameter]:
 
 
 class Descent:
-    """Adam on a chain's trainable parameters, with clipped gradients and a rate that falls linearly to a tenth.
+    """Adam on a chain's trainable parameters: clipped gradients, a rate that falls linearly to a tenth.
 
     Args:
         chain: The chain that is trained in place.
