@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import Chain, SupportsLoss
@@ -34,7 +34,8 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
     """Back-propagation where features have gradients, else reward-weighted fitting."""
     if domain.soft_features is not None:
         return RewardBackprop()
-    return RewardWeighted(likelihood="denoising" if isinstance(chain, SupportsLoss) else "path")
+    likelihood: Literal["path", "denoising"] = "denoising" if isinstance(chain, SupportsLoss) else "path"
+    return RewardWeighted(num_refreshes=1, learning_rate=5e-4, likelihood=likelihood)
 
 
 def seiko_ucb(
@@ -92,7 +93,7 @@ def greedy(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineT
 
 
 def non_adaptive(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
-    """Non-adaptive: the whole budget on samples of the pre-trained chain, then one fine-tuning without optimism."""
+    """Non-adaptive: all queries are samples of the pre-trained chain; then one fine-tuning, no optimism."""
     return greedy(chain, domain, **({"select": "samples", "adapt": "finally"} | settings))
 
 

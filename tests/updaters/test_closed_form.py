@@ -81,10 +81,10 @@ GAUSSIAN = {
             learning_rate=2e-3,
             likelihood="denoising",
         ),
-        0.10,
+        0.12,
     ),
 }
-"""The denoising fit is exact only in the limit of many steps."""
+"""The denoising fit keeps a bias of 0.09 to 0.10 at 16 steps: its limit only guards that."""
 
 
 def run(updater, pretrained, previous, weights, objective_value):

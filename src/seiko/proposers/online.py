@@ -33,19 +33,19 @@ WEIGHTS = "chain.safetensors"
 class OnlineFineTuner(Generic[Design]):
     """Fine-tunes a chain between batches of queries; every variant of SEIKO is a setting of it.
 
-    ==================================== =========================================== =======================
-    step of a round                      here                                        Algorithm 1
-    ==================================== =========================================== =======================
-    sample designs, choose, query        ``_choose`` from p(i-1); the campaign asks  lines 3, 4
-    add readings                         ``History``                                 line 4
-    fit the surrogate to everything told ``_fit``                                    line 5
-    climb its optimistic value           ``_climb``: ``updater`` on the objective    line 6
-    ==================================== =========================================== =======================
+    ========================================================= ==========================================
+    step of a round                                           here
+    ========================================================= ==========================================
+    1    sample designs from p(i-1), choose, query            ``_choose``; the campaign asks
+    2    add the readings                                     ``History``
+    3    fit the surrogate to everything told                 ``_fit``
+    4    climb its optimistic value under both divergences    ``_climb``: `updater` on the objective
+    ========================================================= ==========================================
 
     The objective is ``E[acquisition] - w_pre KL(p || pre-trained) - w_prev KL(p || p(i-1))``.
 
-    Differs: queries may be *chosen* (``select="acquisition"``), and the model that is handed over in the end, when
-    nothing is left to ask, climbs `final_acquisition`: optimism pays only where readings follow.
+    Differs: queries may be *chosen* (``select="acquisition"``), and the model that is handed over in the end,
+    when nothing is left to ask, climbs `final_acquisition`: optimism pays only where readings follow.
 
     Args:
         chain: The pre-trained chain; never changed.
@@ -53,12 +53,13 @@ class OnlineFineTuner(Generic[Design]):
         surrogate: Recipe of the learned stand-in for the reward.
         acquisition: What is climbed and what queries are chosen by.
         updater: How it is climbed.
-        select: "samples" queries plain new samples, as the paper does. "acquisition" draws a pool, scores it by
-            the acquisition and the feasibility model, and takes a diverse top batch.
+        select: "samples" queries plain new samples, as the paper does. "acquisition" draws a pool, scores it
+            by the acquisition and the feasibility model, and takes a diverse top batch.
         kl_weight_pretrained: w_pre, in reward units per nat.
-        kl_weight_previous: w_prev in reward units per nat, or "telescoping" for ``w_prev,i = w_pre (i - 1)``, under
-            which the law is ``p_pre exp(mean of all acquisitions / w_pre)``.
-        kl_target: Wanted KL to the pre-trained chain in nats; scales both weights together. None keeps them.
+        kl_weight_previous: w_prev in reward units per nat, or "telescoping" for ``w_prev,i = w_pre (i - 1)``,
+            under which the law is ``p_pre exp(mean of all acquisitions / w_pre)``.
+        kl_target: Wanted KL to the pre-trained chain in nats; scales both weights together. None keeps
+            the weights.
         pool_size: Samples drawn to choose from.
         diversity: See `diverse_batch`.
         feasibility: Model of the probability that a design has a reward, learned from infeasible readings.
@@ -91,7 +92,9 @@ class OnlineFineTuner(Generic[Design]):
                 raise ParameterError(f"`{name}` must be one of {allowed}; got {getattr(self, name)!r}.")
         weight = self.kl_weight_previous
         if isinstance(weight, str) and weight != "telescoping":
-            raise ParameterError(f'`kl_weight_previous` must be a number >= 0 or "telescoping"; got {weight!r}.')
+            raise ParameterError(
+                f'`kl_weight_previous` must be a number >= 0 or "telescoping"; got {weight!r}.'
+            )
         KLPenalty(self.chain, self.kl_weight_pretrained)
         if not isinstance(weight, str):
             KLPenalty(self.chain, weight, "previous")
@@ -136,7 +139,7 @@ class OnlineFineTuner(Generic[Design]):
     def _fit(
         self, history: History[Design], acquisition: Acquisition, generator: torch.Generator
     ) -> tuple[Model, BoundAcquisition]:
-        """The surrogate fitted to everything told, and the acquisition bound to it (line 5)."""
+        """The surrogate fitted to everything told, and the acquisition bound to it."""
         data = observations(history.complete, self.domain)
         model = self.surrogate.fit(data, generator=generator)
         return model, acquisition.bind(model, best_value=float(data.values.max()), generator=generator)
@@ -144,7 +147,7 @@ class OnlineFineTuner(Generic[Design]):
     def _climb(
         self, current: _Current, score: BoundAcquisition, num_readings: int, generator: torch.Generator
     ) -> tuple[_Current, UpdateReport]:
-        """p(i): the maximiser of the optimistic objective, from p(i-1) on (line 6)."""
+        """p(i): the maximiser of the optimistic objective, from p(i-1) on."""
         update = current.num_updates + 1
         weight = self.kl_weight_previous
         if weight == "telescoping":
@@ -172,7 +175,7 @@ class OnlineFineTuner(Generic[Design]):
         score: BoundAcquisition | None,
         generator: torch.Generator,
     ) -> tuple[list[Design], dict[str, float]]:
-        """The designs to ask for: plain samples, or the best of a pool (line 3)."""
+        """The designs to ask for: plain samples, or the best of a pool."""
         chosen_by_score = self.select == "acquisition" and score is not None
         pool = draw_pool(
             chain,
@@ -194,7 +197,7 @@ class OnlineFineTuner(Generic[Design]):
     def _wanted(
         self, score: BoundAcquisition, features: Tensor, history: History[Design], generator: torch.Generator
     ) -> Tensor:
-        """Acquisition of designs, lowered by log-probability of being feasible in units of the pool's spread, [n]."""
+        """Acquisition [n], lowered by the log-probability of being feasible in units of the pool's spread."""
         with torch.no_grad():
             wanted = score(features).double()
             if not history.infeasible:
@@ -266,7 +269,7 @@ def predict(
     """Mean and standard deviation of a new reading of each design; empty without a model."""
     if model is None or not designs:
         return []
-    posterior = model.posterior(domain.features(designs).unsqueeze(1), observation_noise=True)
+    posterior: Any = model.posterior(domain.features(designs).unsqueeze(1), observation_noise=True)
     mean, variance = posterior.mean.flatten().tolist(), posterior.variance.flatten().tolist()
     return [(m, math.sqrt(max(v, 0.0))) for m, v in zip(mean, variance, strict=True)]
 

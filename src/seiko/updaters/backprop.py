@@ -81,6 +81,7 @@ class RewardBackprop:
                 hint="Use RewardWeighted or PolicyGradient.",
             )
         check_objective(chain, objective)
+        objective = objective.with_frozen_references()
         student = fork(chain)
         descent = Descent(
             student,

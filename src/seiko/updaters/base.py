@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from seiko import tree
-from seiko.chain import C, Chain, rollout
+from seiko.chain import C, Chain, frozen, rollout
 from seiko.errors import ObservationError, ParameterError, ShapeError
 from seiko.typing import Condition, State
 
@@ -93,6 +93,11 @@ class Objective:
             )
         if not self.multiplier > 0:
             raise ParameterError(f"`multiplier` must be > 0; got {self.multiplier!r}.")
+
+    def with_frozen_references(self) -> Objective:
+        """The same objective, with references that no gradient can reach."""
+        penalties = tuple(replace(p, reference=frozen(p.reference)) for p in self.penalties)
+        return replace(self, penalties=penalties)
 
     def values(self, state: State, condition: Condition) -> Tensor:
         """`value`, checked: one number a row, never NaN.

@@ -90,7 +90,8 @@ class RewardWeighted:
             )
         if self.likelihood == "denoising" and not isinstance(chain, SupportsLoss):
             raise ParameterError(
-                'likelihood="denoising" needs a chain with `loss`.', hint='Use likelihood="path".'
+                'likelihood="denoising" needs a chain with `loss`.',
+                hint='Use likelihood="path".',
             )
         student = fork(chain)
         descent = Descent(

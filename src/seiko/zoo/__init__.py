@@ -30,7 +30,7 @@ def load(name: str, *, num_steps: int | None = None) -> tuple[DiffusionChain, Do
 
     Args:
         name: One of `names`.
-        num_steps: Sampling steps, instead of the card's default; fewer are faster and less valid, see the card.
+        num_steps: Sampling steps, instead of the card's default; fewer are faster and less valid.
 
     Raises:
         ParameterError: If the name is unknown.
@@ -71,7 +71,7 @@ def _read(path: Traversable) -> bytes:
 
 
 def graph_process(num_atoms: int, atom_kinds: int, num_steps: int) -> Joint:
-    """Masked diffusion of a molecular graph: atoms and bonds revealed in random order, spread over the steps."""
+    """Masked diffusion of a molecular graph: atoms and bonds in random order, spread over the steps."""
     pairs = num_atoms * (num_atoms - 1) // 2
     return Joint({"atoms": Masked(num_atoms, atom_kinds, num_steps), "bonds": Masked(pairs, 4, num_steps)})
 

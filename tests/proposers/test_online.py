@@ -1,0 +1,222 @@
+"""SEIKO's rounds and its named methods, on words that can be enumerated."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmark_world import LENGTH, LETTERS, QUICK, WORDS, materials, reward
+from seiko import methods
+from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
+from seiko.errors import NotEnoughDesignsError, ObservationError, ParameterError, WeightsError
+from seiko.proposers.online import WEIGHTS, calibration, load_chain, observations
+from seiko.proposers.online_ppo import OnlinePPO
+from seiko.proposers.sampling import diverse_batch, draw_designs, draw_pool, value_of_states
+from seiko.records import History, Trial, TrialState
+from seiko.testing import check_proposer
+from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
+
+SMALL_PPO = {"updater": PolicyGradient(num_iterations=1, batch_size=16, measure_samples=16)}
+OPTIONS = dict.fromkeys(methods.METHODS, QUICK) | {"online_ppo": SMALL_PPO, "random": {}}
+
+
+def told(words: list[str], *, infeasible: tuple[str, ...] = (), round_: int = 0) -> History[str]:
+    good = [Trial(i, round_, w, w, TrialState.COMPLETE, reward(w)) for i, w in enumerate(words)]
+    bad = [Trial(len(good) + i, round_, w, w, TrialState.INFEASIBLE) for i, w in enumerate(infeasible)]
+    return History((*good, *bad))
+
+
+def some_words(n: int) -> list[str]:
+    words = ("".join(letters) for letters in itertools.product(LETTERS, repeat=LENGTH))
+    return list(itertools.islice((w for w in words if WORDS.is_valid(w)), 0, 7 * n, 7))
+
+
+@pytest.mark.parametrize("name", sorted(methods.METHODS))
+def test_every_named_method_obeys_the_protocol(name):
+    check_proposer(
+        lambda: methods.METHODS[name](*materials(), **OPTIONS[name]), WORDS, num_queries=4, reward=reward
+    )
+
+
+def test_a_round_learns_and_the_final_model_earns_more():
+    chain, domain = materials()
+    updater = RewardWeighted(num_refreshes=3, pool_size=300, fit_iterations=40, batch_size=64)
+    proposer = methods.seiko_ucb(chain, domain, updater=updater, kl_target=1.5, pool_size=100)
+    last = proposer.propose(told(some_words(40)), 0, resume={}, generator=torch.Generator().manual_seed(0))
+    tuned = load_chain(chain, last.artifacts)[0]
+
+    def mean(one):
+        designs = draw_designs(one, domain, 400, torch.Generator().manual_seed(1))
+        return sum(map(reward, designs)) / len(designs)
+
+    assert mean(tuned) > mean(chain) + 0.5
+    assert last.report["kl/pretrained_nats"] == pytest.approx(1.5, rel=0.35)
+    assert list(last.designs) == []
+
+
+def test_optimism_is_only_climbed_while_readings_follow():
+    proposer = methods.seiko_ucb(*materials(), exploration=50.0, **QUICK)
+    bound = []
+    acquisition = type(
+        "Spy", (), {"bind": lambda self, *a, **k: bound.append("ucb") or Mean().bind(*a, **k)}
+    )()
+    final = type("Spy", (), {"bind": lambda self, *a, **k: bound.append("final") or Mean().bind(*a, **k)})()
+    spied = replace(proposer, acquisition=acquisition, final_acquisition=final)
+    history = told(some_words(10))
+    spied.propose(history, 2, resume={}, generator=torch.Generator())
+    spied.propose(history, 0, resume={}, generator=torch.Generator())
+    assert bound == ["ucb", "final"]
+
+
+def test_nothing_new_told_means_no_further_update():
+    proposer = methods.seiko_ucb(*materials(), **QUICK)
+    history = told(some_words(10))
+    first = proposer.propose(history, 2, resume={}, generator=torch.Generator().manual_seed(0))
+    again = proposer.propose(history, 2, resume=first.artifacts, generator=torch.Generator().manual_seed(1))
+    assert "kl/pretrained_nats" in first.report and "kl/pretrained_nats" not in again.report
+    assert again.artifacts == first.artifacts
+
+
+def test_non_adaptive_samples_the_pretrained_chain_until_the_end():
+    proposer = methods.non_adaptive(*materials(), **QUICK)
+    history = told(some_words(10))
+    middle = proposer.propose(history, 3, resume={}, generator=torch.Generator())
+    end = proposer.propose(history, 0, resume=middle.artifacts, generator=torch.Generator())
+    assert "kl/pretrained_nats" not in middle.report and "kl/pretrained_nats" in end.report
+
+
+def test_named_methods_differ_where_they_say():
+    chain, domain = materials()
+    ucb = methods.seiko_ucb(chain, domain, exploration=0.7)
+    assert ucb.acquisition == UpperConfidenceBound(0.7) and ucb.select == "acquisition"
+    assert methods.greedy(chain, domain).acquisition == Mean()
+    assert methods.seiko_thompson(chain, domain).acquisition == Thompson()
+    assert methods.non_adaptive(chain, domain).select == "samples"
+    assert methods.seiko_bootstrap(chain, domain, num_members=5).surrogate.num_members == 5
+    assert isinstance(methods.online_ppo(chain, domain), OnlinePPO)
+
+
+def test_telescoping_weights_grow_with_the_updates():
+    chain, domain = materials()
+    seen = []
+
+    class Spy:
+        def update(self, chain, objective, *, generator):
+            seen.append([p.weight for p in objective.penalties])
+            return RewardWeighted(num_refreshes=1, pool_size=20, fit_iterations=1, batch_size=4).update(
+                chain, objective, generator=generator
+            )
+
+    proposer = methods.greedy(
+        chain,
+        domain,
+        updater=Spy(),
+        kl_target=None,
+        kl_weight_pretrained=2.0,
+        kl_weight_previous="telescoping",
+    )
+    resume = {}
+    for count in (5, 10, 15):
+        proposal = proposer.propose(told(some_words(count)), 1, resume=resume, generator=torch.Generator())
+        resume = proposal.artifacts
+    assert seen == [[2.0], [2.0, 2.0], [2.0, 4.0]]
+
+
+def test_the_feasibility_model_steers_the_choice():
+    chain, domain = materials()
+    options = {**QUICK, "pool_size": 150, "diversity": 0.0, "kl_target": 1.0}
+    proposer = methods.greedy(chain, domain, **options)
+    words = some_words(60)
+    history = told(
+        [w for w in words if not w.startswith("a")], infeasible=tuple(w for w in words if w.startswith("a"))
+    )
+    unaware = told([w for w in words if not w.startswith("a")])
+
+    def share(history):
+        asked = proposer.propose(history, 20, resume={}, generator=torch.Generator().manual_seed(3)).designs
+        return sum(w.startswith("a") for w in asked) / 20
+
+    assert share(history) < share(unaware)
+
+
+def test_infeasible_states_have_value_minus_infinity():
+    value = value_of_states(WORDS, lambda features: features.sum(1))
+    kinds = torch.tensor([[0, 1, 2, 3], [4, 4, 0, 0]])
+    values = value(torch.nn.functional.one_hot(kinds, len(LETTERS) + 1).float(), None)
+    assert values.tolist() == [4.0, -math.inf]
+
+
+def test_a_diverse_batch_trades_score_for_distance():
+    score = torch.tensor([1.0, 0.99, 0.5, -2.0])
+    features = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    assert diverse_batch(score, features, 2, diversity=0.0) == [0, 1]
+    assert diverse_batch(score, features, 2, diversity=5.0) == [0, 2]
+    with pytest.raises(ParameterError, match="diversity"):
+        diverse_batch(score, features, 2, diversity=-1.0)
+
+
+def test_too_few_new_designs_is_a_clear_error():
+    chain, domain = materials()
+    with pytest.raises(NotEnoughDesignsError, match="valid designs"):
+        draw_pool(chain, domain, frozenset(), least=2000, size=20, generator=torch.Generator(), max_draws=2)
+
+
+def test_calibration_counts_the_last_told_round():
+    trials = [
+        Trial(0, 0, "a", "a", TrialState.COMPLETE, 9.0, predicted_mean=0.0, predicted_std=1.0),
+        Trial(1, 1, "b", "b", TrialState.COMPLETE, 1.0, predicted_mean=0.0, predicted_std=1.0),
+        Trial(2, 1, "c", "c", TrialState.COMPLETE, 2.0, predicted_mean=0.0, predicted_std=1.0),
+    ]
+    numbers = calibration(History(tuple(trials)))
+    assert numbers["surrogate/coverage"] == 0.5 and numbers["surrogate/bias"] == 1.5
+    assert calibration(History()) == {}
+
+
+def test_noise_that_is_told_reaches_the_surrogate():
+    trials = [Trial(0, 0, "aaaa", "aaaa", TrialState.COMPLETE, 4.0, noise_std=0.5), *told(["abcd"]).trials]
+    data = observations(trials, WORDS)
+    assert data.noise_std is not None
+    assert data.noise_std[0] == 0.5 and math.isnan(float(data.noise_std[1]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"select": "best"}, "select"),
+        ({"adapt": "never"}, "adapt"),
+        ({"kl_weight_previous": "growing"}, "telescoping"),
+        ({"kl_weight_pretrained": -1.0}, "KL weight"),
+        ({"kl_target": 0.0}, "KL target"),
+        ({"pool_size": 0}, "pool_size"),
+        ({"exploration": -1.0}, "exploration"),
+    ],
+)
+def test_bad_settings_name_the_knob(options, message):
+    with pytest.raises(ParameterError, match=message):
+        methods.seiko_ucb(*materials(), **options)
+
+
+def test_a_corrupt_artifact_is_told_apart():
+    proposer = methods.seiko_ucb(*materials(), **QUICK)
+    with pytest.raises(WeightsError, match=WEIGHTS):
+        proposer.propose(told(some_words(4)), 1, resume={WEIGHTS: b"junk"}, generator=torch.Generator())
+
+
+def test_backprop_needs_soft_features():
+    proposer = methods.seiko_ucb(*materials(), updater=RewardBackprop(num_iterations=1))
+    with pytest.raises(ParameterError, match="soft_features"):
+        proposer.propose(told(some_words(4)), 1, resume={}, generator=torch.Generator())
+
+
+def test_an_acquisition_that_is_nan_is_refused():
+    class Broken:
+        def bind(self, model, *, best_value, generator=None):
+            return lambda features: torch.full((len(features),), math.nan)
+
+    proposer = replace(methods.seiko_ucb(*materials(), **QUICK), acquisition=Broken())
+    with pytest.raises(ObservationError, match="nan"):
+        proposer.propose(told(some_words(4)), 1, resume={}, generator=torch.Generator())
