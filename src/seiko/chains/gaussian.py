@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,14 +92,15 @@ def _randn_like(data: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randn(data.shape, generator=generator, dtype=data.dtype, device=data.device)
 
 
-class _GaussianTraining:
+class _GaussianTraining(ABC):
     """Corruption and denoising loss of a process with ``alpha_sigma``, ``prediction`` and ``event_shape``."""
 
     prediction: Prediction
     event_shape: tuple[int, ...]
 
+    @abstractmethod
     def alpha_sigma(self, step: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        raise AttributeError
+        """Scale of the clean state and of the noise at `step`."""
 
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``alpha * data + sigma * noise`` at `step`, [batch, *event]."""
