@@ -94,8 +94,7 @@ class Masked:
         shape = (len(data), self.length)
         rank = torch.rand(shape, generator=generator, device=data.device).argsort(1)
         masked = rank >= self._done.to(data.device)[step][:, None]
-        mask_row = torch.nn.functional.one_hot(torch.tensor(self.kinds), self.kinds + 1).to(data)
-        return torch.where(masked[..., None], mask_row, _with_mask_kind(data, self.kinds))
+        return _mask(data, masked, self.kinds)
 
     def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
         """``length / masked * sum over masked positions of -log p(kind)``, in nats, [batch].
@@ -109,9 +108,11 @@ class Masked:
         return self.length * missing / masked.sum(1).clamp_min(1)
 
 
-def _with_mask_kind(data: Tensor, kinds: int) -> Tensor:
-    """Clean one-hot rows with or without the mask kind, as rows that have it."""
-    return data if data.shape[-1] == kinds + 1 else torch.nn.functional.pad(data, (0, 1))
+def _mask(data: Tensor, masked: Tensor, kinds: int) -> Tensor:
+    """Clean one-hot rows, with or without the mask kind, masked where `masked` [batch, length] says."""
+    mask_row = torch.nn.functional.one_hot(torch.tensor(kinds), kinds + 1).to(data)
+    rows = data if data.shape[-1] == kinds + 1 else torch.nn.functional.pad(data, (0, 1))
+    return torch.where(masked[..., None], mask_row, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +158,7 @@ class Absorbing:
         """Mask every position independently with probability m_k."""
         uniform = torch.rand(data.shape[:2], generator=generator, device=data.device)
         masked = uniform < self._masked_share.to(data.device)[step][:, None]
-        mask_row = torch.nn.functional.one_hot(torch.tensor(self.kinds), self.kinds + 1).to(data)
-        return torch.where(masked[..., None], mask_row, _with_mask_kind(data, self.kinds))
+        return _mask(data, masked, self.kinds)
 
     def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
         """``1 / m_k * sum over masked positions of -log p(kind)``: unbiased for the bound, [batch]."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from seiko.errors import ParameterError
 from seiko.records import History
 
 if TYPE_CHECKING:
@@ -47,3 +48,9 @@ class Proposer(Protocol[Design]):
         resume: Mapping[str, bytes],
         generator: torch.Generator,
     ) -> Proposal[Design]: ...
+
+
+def check_num_queries(num_queries: int) -> None:
+    """Raise ParameterError if a negative number of designs is asked for."""
+    if num_queries < 0:
+        raise ParameterError(f"`num_queries` must be at least 0; got {num_queries}.")

@@ -12,7 +12,7 @@ import torch
 
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.proposers.base import Proposal
+from seiko.proposers.base import Proposal, check_num_queries
 from seiko.records import History
 
 Design = TypeVar("Design")
@@ -77,8 +77,7 @@ class GeneticAlgorithm(Generic[Design]):
         generator: torch.Generator,
     ) -> Proposal[Design]:
         """New children of the population; samples of `initial` while fewer than two designs were told."""
-        if num_queries < 0:
-            raise ParameterError(f"`num_queries` must be at least 0; got {num_queries}.")
+        check_num_queries(num_queries)
         population = self._population(history)
         if len(population) < 2:
             candidates: Iterator[Design | None] = self._samples(num_queries, generator)

@@ -15,7 +15,7 @@ from seiko.chain import Chain, fork, frozen
 from seiko.checkpoints import load_weights, tensors_from_bytes, tensors_to_bytes
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError
-from seiko.proposers.base import Proposal
+from seiko.proposers.base import Proposal, check_num_queries
 from seiko.proposers.sampling import Pool, diverse_batch, draw_pool, value_of_states
 from seiko.records import History, Trial
 from seiko.surrogates.base import Observations, Surrogate
@@ -112,8 +112,7 @@ class OnlineFineTuner(Generic[Design]):
         generator: torch.Generator,
     ) -> Proposal[Design]:
         """One round, from everything told so far to the next designs. Asked for 0 designs it only learns."""
-        if num_queries < 0:
-            raise ParameterError(f"`num_queries` must be at least 0; got {num_queries}.")
+        check_num_queries(num_queries)
         current = _Current.restore(self.chain, resume)
         report: dict[str, Any] = dict(calibration(history))
         score: BoundAcquisition | None = None

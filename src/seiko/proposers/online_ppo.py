@@ -13,8 +13,8 @@ from seiko import tree
 from seiko.chain import Chain, fork, frozen, sample_path
 from seiko.checkpoints import load_weights, tensors_from_bytes, tensors_to_bytes
 from seiko.domains.base import Domain
-from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.proposers.base import Proposal
+from seiko.errors import NotEnoughDesignsError
+from seiko.proposers.base import Proposal, check_num_queries
 from seiko.records import History
 from seiko.typing import State
 from seiko.updaters.base import KLPenalty, Objective, lowest_where_infeasible, measure, summarize
@@ -57,8 +57,7 @@ class OnlinePPO(Generic[Design]):
         generator: torch.Generator,
     ) -> Proposal[Design]:
         """Learn from the last round's paths, then sample the next ones."""
-        if num_queries < 0:
-            raise ParameterError(f"`num_queries` must be at least 0; got {num_queries}.")
+        check_num_queries(num_queries)
         student, report = fork(self.chain), {}
         if WEIGHTS in resume:
             _load(student, resume[WEIGHTS])
@@ -120,7 +119,7 @@ class OnlinePPO(Generic[Design]):
                 f"{self.max_draws * num_queries} samples held {len(designs)}.",
                 hint="Ask for fewer designs, or raise `kl_weight` so that the chain keeps its variety.",
             )
-        return designs, tree.tree_map(lambda *parts: torch.cat(parts, 1), *kept) if len(kept) > 1 else kept[0]
+        return designs, tree.tree_map(lambda *parts: torch.cat(parts, 1), *kept)
 
 
 def _save(chain: Chain) -> bytes:

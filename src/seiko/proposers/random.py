@@ -10,7 +10,7 @@ import torch
 
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.proposers.base import Proposal
+from seiko.proposers.base import Proposal, check_num_queries
 from seiko.records import History
 
 Design = TypeVar("Design")
@@ -48,8 +48,7 @@ class RandomSampling(Generic[Design]):
         generator: torch.Generator,
     ) -> Proposal[Design]:
         """As many new, valid samples as asked for, in the order they came."""
-        if num_queries < 0:
-            raise ParameterError(f"`num_queries` must be at least 0; got {num_queries}.")
+        check_num_queries(num_queries)
         new: dict[str, Design] = {}
         known = history.keys
         sampled = valid = 0
