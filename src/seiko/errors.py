@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SeikoError(Exception):
     """Base of all errors raised by seiko.
@@ -61,6 +63,26 @@ class BudgetExhausted(SeikoError):
 
 class CampaignError(SeikoError):
     """A campaign cannot be created, opened or continued."""
+
+
+class TableError(SeikoError, ValueError):
+    """A table cannot be read or written; nothing of it was taken.
+
+    Args:
+        message: What the table is and how many errors it has.
+        problems: Row (as a spreadsheet counts, the header is 1; 0 for the whole file) and what is wrong there.
+        hint: What to do about it.
+    """
+
+    def __init__(
+        self, message: str, *, problems: Sequence[tuple[int, str]] = (), hint: str | None = None
+    ) -> None:
+        self.problems = tuple(problems)
+        super().__init__(message, hint=hint)
+
+
+class ConfigError(SeikoError, ValueError):
+    """A campaign file says something that it may not; the message names the line and the key."""
 
 
 class MissingDependencyError(SeikoError, ImportError):
