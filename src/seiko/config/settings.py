@@ -78,7 +78,7 @@ class Config:
     )  # fmt: skip
     num_steps: int | None = _setting(
         "campaign.num_steps", "whole", None,
-        "Sampling steps of the chain; its own number if left out. Fewer are faster, with fewer valid designs.",
+        "Sampling steps of the chain; its own number if left out. Fewer are faster, less is valid.",
         fixed=True, least=1, most=100_000, example=32,
     )  # fmt: skip
     budget: int = _setting(
@@ -117,7 +117,7 @@ class Config:
     )  # fmt: skip
     command: tuple[str, ...] | None = _setting(
         "oracle.command", "list", None,
-        "For `seiko run`: a program that reads designs and answers readings, as JSON lines; not beside python.",
+        "For `seiko run`: a program that reads designs and answers readings, as JSON lines.",
         example=["./score", "--fast"],
     )  # fmt: skip
     batched: bool = _setting(
@@ -157,8 +157,8 @@ class Config:
             raise ConfigError("`oracle.command` must name a program; it is empty.")
         if self.name and (not _NAME.fullmatch(self.name) or ".." in self.name):
             raise ConfigError(
-                f"`campaign.name` must be at most 100 letters, digits, blanks and . , + ( ) - _, without two dots "
-                f"together; got {self.name!r}.",
+                f"`campaign.name` must be at most 100 letters, digits, blanks and . , + ( ) - _, without "
+                f"two dots together; got {self.name!r}.",
             )
         if self.num_queries > self.budget:
             raise ConfigError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any, BinaryIO
 
 from seiko.errors import MissingDependencyError, SeikoError, TableError
@@ -76,8 +78,7 @@ def _rows(book: Any, source: str) -> Iterator[Row]:
 
 
 def _named(cells: Sequence[Cell], columns: Sequence[str], number: int, source: str) -> Mapping[str, Cell]:
-    padded = [*columns, *[""] * max(len(cells) - len(columns), 0)]
-    pairs = list(zip(padded, cells, strict=False))
+    pairs = list(zip_longest(columns, cells))
     stray = [cell for name, cell in pairs if not name and not is_blank(cell)]
     if stray:
         raise fault(source, number, f"The cell {shown(stray[0])} stands below a column without a name.")
@@ -100,8 +101,17 @@ def write_excel(stream: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping
         TableError: If there are more rows than a sheet holds, or a text has characters that Excel refuses.
         MissingDependencyError: If openpyxl is not installed.
     """
-    openpyxl = openpyxl_module()
-    book = openpyxl.Workbook(write_only=True)
+    book = openpyxl_module().Workbook(write_only=True)
+    try:
+        _fill(book, columns, rows)
+    except BaseException:
+        with suppress(Exception):
+            book.save(io.BytesIO())  # lets openpyxl close what it had begun
+        raise
+    book.save(stream)
+
+
+def _fill(book: Any, columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> None:
     sheet = book.create_sheet("trials")
     sheet.freeze_panes = "A2"
     make = import_module("openpyxl.cell").WriteOnlyCell
@@ -112,7 +122,6 @@ def write_excel(stream: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping
                 f"A sheet of Excel holds {MOST_ROWS} rows at most.", hint="Write CSV or JSON lines instead."
             )
         sheet.append([_written(make, sheet, row.get(name), number) for name in columns])
-    book.save(stream)
 
 
 def _written(make: Any, sheet: Any, value: Cell, number: int) -> Any:

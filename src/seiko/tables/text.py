@@ -118,7 +118,9 @@ def _cells(record: Sequence[str], columns: Sequence[str], number: int, source: s
             f"There are {len(record)} cells below {len(columns)} columns. A comma within a cell, such as a "
             "decimal comma, needs quotes around the cell.",
         )  # fmt: skip
-    found = {name: _cell(text) for name, text in zip(columns, record, strict=False) if name}
+    found = dict.fromkeys(filter(None, columns)) | {
+        name: _cell(text) for name, text in zip(columns, record, strict=False) if name
+    }
     unnamed = [text for name, text in zip(columns, record, strict=False) if not name and not is_blank(text)]
     if unnamed:
         raise fault(source, number, f"The cell {shown(unnamed[0])} stands below a column without a name.")
