@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seiko.campaign.campaign import Campaign
+    from seiko.campaign.campaign import Campaign, LostArtifactsWarning
     from seiko.campaign.feedback import CallableFeedback, Feedback, run
+    from seiko.campaign.journal import Journal
     from seiko.campaign.readings import FailedReadingWarning
     from seiko.campaign.status import CampaignStatus, read_status
     from seiko.campaign.store import Store
@@ -18,6 +19,8 @@ _MODULES = {
     "Feedback": "feedback",
     "run": "feedback",
     "FailedReadingWarning": "readings",
+    "Journal": "journal",
+    "LostArtifactsWarning": "campaign",
     "CampaignStatus": "status",
     "read_status": "status",
     "Store": "store",
@@ -29,6 +32,8 @@ __all__ = [
     "CampaignStatus",
     "FailedReadingWarning",
     "Feedback",
+    "Journal",
+    "LostArtifactsWarning",
     "Store",
     "read_status",
     "run",

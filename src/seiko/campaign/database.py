@@ -1,67 +1,41 @@
-"""The SQLite side of a store: its tables, its engine, and its errors in words."""
+"""Engines for SQLite and PostgreSQL, and their errors in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Engine,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-)
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from seiko.errors import CampaignError
+from seiko.campaign.location import Location
+from seiko.errors import CampaignError, MissingDependencyError, ParameterError
 
-SCHEMA_VERSION = 1
 WAIT_SECONDS = 30.0
 
-metadata = MetaData()
-meta_table = Table(
-    "seiko_campaign",
-    metadata,
-    Column("schema_version", Integer, primary_key=True),
-)
-events_table = Table(
-    "events",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("kind", String(32), nullable=False),
-    Column("round", Integer),
-    Column("created_utc", String(40), nullable=False),
-    Column("payload", Text, nullable=False),
-    Column("sha256", String(64), nullable=False),
-    sqlite_autoincrement=True,
-)
-blobs_table = Table(
-    "blobs",
-    metadata,
-    Column("sha256", String(64), primary_key=True),
-    Column("content", LargeBinary, nullable=False),
-)
-# Whatever the locks of a file system are worth, one round is never asked twice.
-Index("one_ask_a_round", events_table.c.round, unique=True, sqlite_where=events_table.c.kind == "asked")
+
+def connect(location: Location, *, file: Any = None) -> Engine:
+    """An engine on one campaign; every commit is on the disk when it returns, and a writer waits its turn.
+
+    Args:
+        location: Where the campaign is.
+        file: Another SQLite file in place of the folder's own, or ":memory:".
+
+    Raises:
+        MissingDependencyError: If it is in PostgreSQL, and psycopg is not installed.
+    """
+    if location.folder is None and file is None:
+        return _server(location)
+    return _sqlite(str(file or location.database))
 
 
-def connect(database: Path) -> Engine:
-    """An engine on one file; every commit is on the disk when it returns, and a writer waits its turn."""
+def _sqlite(database: str) -> Engine:
     engine = create_engine(
-        URL.create("sqlite", database=str(database)),
-        poolclass=NullPool,
+        URL.create("sqlite", database=database),
+        poolclass=None if database == ":memory:" else NullPool,
         connect_args={"timeout": WAIT_SECONDS},
     )
 
@@ -78,12 +52,65 @@ def connect(database: Path) -> Engine:
     return engine
 
 
-def check_file(database: Path) -> None:
+def _server(location: Location) -> Engine:
+    try:
+        url = make_url(location.url).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError) as error:
+        raise ParameterError(f"{location} is not the URL of a database: {error}.") from error
+    try:
+        engine = create_engine(
+            url,
+            poolclass=NullPool,
+            connect_args={"application_name": "seiko", "connect_timeout": int(WAIT_SECONDS)},
+        )
+    except (ImportError, NoSuchModuleError) as error:
+        raise MissingDependencyError(
+            "A campaign in PostgreSQL needs the package psycopg.", hint="pip install 'seiko[postgres]'"
+        ) from error
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(WAIT_SECONDS * 1000)}ms'")
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
+        if writes:  # the next statement sees whatever was committed while this one waited
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (advisory_key(location, "write"),))
+
+    return engine.execution_options(schema_translate_map={None: location.schema})
+
+
+def advisory_key(location: Location, purpose: str) -> int:
+    """The number of a campaign's lock in its database, a signed 64-bit one."""
+    import hashlib
+
+    digest = hashlib.sha256(f"seiko/{purpose}/{location.name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees one moment and writes nothing."""
+    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that alone may write; committed at the end of the block, undone by any error."""
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+def check_file(location: Location) -> None:
     """Refuse what cannot be a campaign's database before SQLite sees it.
 
     Raises:
         CampaignError: If the file is missing, unreadable, or not SQLite.
     """
+    if location.folder is None:
+        return
+    database = location.database
     if not database.is_file():
         raise CampaignError(
             f"There is no campaign at {database.parent}: {database.name} is not there.",
@@ -102,32 +129,43 @@ def check_file(database: Path) -> None:
 
 
 @contextmanager
-def explained(database: Path) -> Iterator[None]:
-    """Turn the database's errors into ours, naming the file."""
+def explained(location: Location) -> Iterator[None]:
+    """Turn the database's errors into ours, naming the file or the server."""
     try:
         yield
     except IntegrityError as error:
+        if "one_ask_a_round" not in str(error.orig) and "events.round" not in str(error.orig):
+            raise _as_campaign_error(error, location.what) from error
         raise CampaignError(
-            f"{database} was asked for the same round by two runs at once; this one wrote nothing.",
+            f"{location.what} was asked for the same round by two runs at once; this one wrote nothing.",
             hint="Ask again.",
         ) from error
     except SQLAlchemyError as error:
-        raise _as_campaign_error(error, database) from error
+        raise _as_campaign_error(error, location.what) from error
 
 
-def _as_campaign_error(error: SQLAlchemyError, database: Path) -> CampaignError:
-    cause = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    if "locked" in cause:
+def _as_campaign_error(error: SQLAlchemyError, what: str) -> CampaignError:
+    cause = str(error.orig).strip() if isinstance(error, DBAPIError) else str(error)
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if "locked" in cause or state == "55P03":
         return CampaignError(
-            f"{database} was locked by another process for {WAIT_SECONDS:.0f} seconds; nothing was written.",
+            f"{what} was locked by another process for {WAIT_SECONDS:.0f} seconds; nothing was written.",
             hint="Try again when it is done.",
         )
-    if "no such table" in cause or "no such column" in cause:
+    if "no such table" in cause or "no such column" in cause or state in ("42P01", "42703"):
+        return CampaignError(f"{what} is not a campaign database ({cause}).", hint="Give that of a campaign.")
+    if "malformed" in cause or "not a database" in cause or state in ("XX001", "XX002"):
+        return CampaignError(f"{what} is damaged ({cause}).", hint="Restore it from a copy.")
+    if "disk is full" in cause or "disk I/O error" in cause or state == "53100":
         return CampaignError(
-            f"{database} is not a campaign database ({cause}).", hint="Give the folder of a campaign."
+            f"The disk of {what} is full or fails ({cause}); nothing was written.",
+            hint="Make room and try again; everything told before is safe.",
         )
-    if "malformed" in cause or "not a database" in cause:
-        return CampaignError(f"{database} is damaged ({cause}).", hint="Restore the file from a copy.")
+    if state is None and "connection" in cause.lower():
+        return CampaignError(
+            f"The database of {what} cannot be reached ({cause}).",
+            hint="Check the address, the user and whether the server runs; then do the same again.",
+        )
     return CampaignError(
-        f"{database} could not be read or written ({cause}).", hint="Check the disk and who owns the folder."
+        f"{what} could not be read or written ({cause}).", hint="Check the disk and who owns it."
     )

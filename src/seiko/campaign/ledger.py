@@ -1,145 +1,327 @@
-"""The state of a campaign as the replay of its events. Knows no designs, only their hashes; no torch."""
+"""What each event does to the trials: the rules of a campaign, in memory. No database, no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from statistics import stdev
+from typing import Any
 
-from seiko.campaign.store import Event, NewEvent
 from seiko.errors import CampaignError
-from seiko.records import Observation, Trial, TrialState
+from seiko.records import TrialState, micro
 
-if TYPE_CHECKING:
-    from seiko.domains.base import Domain
+COMPLETE, FAILED, INFEASIBLE = TrialState.COMPLETE, TrialState.FAILED, TrialState.INFEASIBLE
+ONE_QUERY = micro(1)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a campaign was created with; fixed for its life."""
+class Event:
+    """Something that happened; never changed afterwards."""
 
-    name: str
-    domain: str
-    media_type: str
-    budget: int
-    num_queries: int
-    seed: int
+    id: int
+    kind: str
+    round: int | None
+    created_utc: str
+    payload: Mapping[str, Any]
 
 
-class Ledger:
-    """Everything the events say so far.
+@dataclass(frozen=True)
+class NewEvent:
+    """Something about to be written; `payload` holds JSON values, all numbers finite."""
 
-    Attributes:
-        settings: What the campaign was created with; None before its first event.
-        trials: In order of id; the design of each is the hash of its stored bytes.
-        renderings: For each trial the hash of its stored drawing.
-        reports: What the proposer reported, one a round.
-        artifacts: Name to hash, of what the proposer last left.
-        final_report: Of the last :meth:`Campaign.finish`, if nothing was asked or told since.
-        last_id: Id of the last event replayed.
+    kind: str
+    payload: Mapping[str, Any]
+    round: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of one trial, as it stands after all corrections."""
+
+    trial: int
+    replicate: str
+    state: TrialState
+    value: float | None
+    noise_std: float | None
+    note: str
+    cost: float | None
+    told_utc: str
+    event: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One trial. Charges are in millionths of the budget's unit; `design` and `rendering` are hashes.
+
+    `reserve` is what one attempt may cost, `base` what earlier attempts were charged, `charged` all of it.
     """
 
-    def __init__(self) -> None:
-        self.settings: Settings | None = None
-        self.trials: list[Trial[str]] = []
-        self.renderings: list[str] = []
-        self.reports: list[Mapping[str, Any]] = []
-        self.artifacts: Mapping[str, str] = {}
-        self.final_report: Mapping[str, Any] | None = None
-        self.last_id = 0
+    id: int
+    round: int
+    design: str
+    rendering: str
+    key: str
+    predicted_mean: float | None
+    predicted_std: float | None
+    asked_utc: str
+    state: TrialState = TrialState.PENDING
+    value: float | None = None
+    noise_std: float | None = None
+    note: str = ""
+    num_readings: int = 0
+    attempts: int = 1
+    deadline: float | None = None
+    reserve: int = ONE_QUERY
+    base: int = 0
+    charged: int = ONE_QUERY
+    told_utc: str | None = None
+    worker: str = ""
+    event: int = 0
 
-    def replay(self, events: Iterable[Event]) -> Ledger:
-        """Take in further events, in order.
+    def seen(self, now: float) -> TrialState:
+        """The state at a moment, in seconds since 1970: an awaited trial whose time is over is stale."""
+        late = self.deadline is not None and now >= self.deadline
+        return TrialState.STALE if late and self.state.is_open else self.state
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What the proposer left: one a round, and one whenever it learned without asking."""
+
+    event: int
+    round: int | None
+    after: int
+    asked_utc: str
+    artifacts: Mapping[str, str]
+    report: Mapping[str, Any] | None
+
+
+@dataclass
+class Sheet:
+    """The trials that some events touch, with their readings, before and then after those events."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    readings: dict[int, dict[str, Reading]] = field(default_factory=dict)
+    rounds: list[Round] = field(default_factory=list)
+    settings: Mapping[str, Any] | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take in one event.
 
         Raises:
-            CampaignError: If an event is of a kind that this version does not know.
+            CampaignError: If its kind is unknown, or it speaks of a trial that is not there.
         """
-        kinds = {"created": self._created, "asked": self._asked, "told": self._told, "learned": self._learned}
-        for event in events:
-            if event.kind not in kinds:
-                raise CampaignError(
-                    f"Event {event.id} is of the unknown kind {event.kind!r}; known are {', '.join(kinds)}.",
-                    hint="Install the version of seiko that wrote it.",
-                )
-            kinds[event.kind](event)
-            self.last_id = event.id
-        return self
-
-    def _created(self, event: Event) -> None:
-        self.settings = Settings(**event.payload)
-
-    def _asked(self, event: Event) -> None:
-        for asked in event.payload["trials"]:
-            mean, std = asked["predicted"] or (None, None)
-            self.trials.append(
-                Trial(
-                    id=asked["id"],
-                    round=event.payload["round"],
-                    design=asked["design"],
-                    key=asked["key"],
-                    predicted_mean=mean,
-                    predicted_std=std,
-                )
+        if event.kind not in KINDS:
+            raise CampaignError(
+                f"Event {event.id} is of the unknown kind {event.kind!r}; known are {', '.join(KINDS)}.",
+                hint="Install the version of seiko that wrote it.",
             )
-            self.renderings.append(asked["rendering"])
-        self.reports.append(event.payload["report"])
-        self.artifacts = event.payload["artifacts"]
-        self.final_report = None
+        try:
+            KINDS[event.kind](self, event)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CampaignError(
+                f"Event {event.id} ({event.kind}) cannot be applied: {type(error).__name__}: {error}.",
+                hint="An event before it is lost, or another program wrote it; restore it from a copy.",
+            ) from error
 
-    def _told(self, event: Event) -> None:
-        told = event.payload
-        self.trials[told["id"]] = replace(
-            self.trials[told["id"]],
-            state=TrialState(told["state"]),
-            value=told["value"],
-            noise_std=told["noise_std"],
-            note=told["note"],
-        )
-        self.final_report = None
-
-    def _learned(self, event: Event) -> None:
-        self.artifacts = event.payload["artifacts"]
-        self.final_report = event.payload["report"]
+    def change(self, id_: int, event: Event, **changes: Any) -> None:
+        """Replace fields of one trial."""
+        self.rows[id_] = replace(self.rows[id_], event=event.id, **changes)
 
 
-def settings_of(ledger: Ledger, path: Path) -> Settings:
-    """What the campaign was created with.
+def touched(event: Event) -> list[int]:
+    """Ids of the trials that must be known before an event is applied."""
+    if event.kind in ("told", "amended", "retried", "abandoned"):
+        return [event.payload["id"]]
+    return list(event.payload["ids"]) if event.kind == "started" else []
 
-    Raises:
-        CampaignError: If its events do not say.
+
+def aggregate(readings: Iterable[Reading]) -> dict[str, Any]:
+    """What the readings of one trial say together: state, value, its standard error, how many, and notes.
+
+    The value is the mean of the complete readings. Its noise is ``sqrt(sum of noise_std^2) / k`` where every
+    reading has one, else the readings' standard deviation over ``sqrt(k)``; of one reading, or of equal
+    ones, it is unknown. A trial with more infeasible than complete readings is infeasible; one with neither,
+    failed.
     """
-    if ledger.settings is None:
-        raise CampaignError(f"The campaign {path} has no first event.", hint="Restore it from a copy.")
-    return ledger.settings
+    told = sorted(readings, key=lambda r: (r.event, r.replicate))
+    complete = [r for r in told if r.state is COMPLETE]
+    infeasible = [r for r in told if r.state is INFEASIBLE]
+    note = "; ".join(dict.fromkeys(r.note for r in told if r.note))
+    base = {"told_utc": told[-1].told_utc, "note": note, "value": None, "noise_std": None, "num_readings": 0}
+    if len(infeasible) > len(complete):
+        return {**base, "state": INFEASIBLE}
+    if not complete:
+        return {**base, "state": FAILED}
+    values = [float(r.value) for r in complete if r.value is not None]
+    noise = standard_error(values, [r.noise_std for r in complete])
+    return {**base, "state": COMPLETE, "value": mean(values), "noise_std": noise, "num_readings": len(values)}
 
 
-def check_domain(settings: Settings, domain: Domain[Any], path: Path) -> None:
-    """Refuse a domain other than the one that the campaign was created with.
-
-    Raises:
-        CampaignError: If its name or the media type of its bytes is another.
-    """
-    if (domain.name, domain.media_type) != (settings.domain, settings.media_type):
-        raise CampaignError(
-            f"The campaign {path} is about {settings.domain!r} designs ({settings.media_type}); it was "
-            f"opened with the domain {domain.name!r} ({domain.media_type}).",
-            hint="Open it with the domain that it was created with.",
-        )
+def mean(values: list[float]) -> float:
+    """Rounded once, so that the order of the values does not matter."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
 
 
-def created_event(settings: Settings) -> NewEvent:
-    """The first event of every campaign."""
-    return NewEvent("created", asdict(settings))
+def standard_error(values: list[float], noise: list[float | None]) -> float | None:
+    """Of the mean of some readings; see :func:`aggregate`."""
+    known = [n for n in noise if n is not None]
+    if len(known) == len(values):
+        error = known[0] if len(known) == 1 else math.hypot(*known) / len(known)
+        return error if error < math.inf else None
+    if len(values) == 1:
+        return None
+    try:
+        spread = stdev(values)
+    except OverflowError:
+        return None
+    return spread / math.sqrt(len(values)) if spread > 0 else None
 
 
-def told_event(trial: Trial[Any], observation: Observation) -> NewEvent:
-    """One reading of one trial."""
-    payload = {
-        "id": trial.id,
-        "state": str(observation.state),
-        "value": None if observation.value is None else float(observation.value),
-        "noise_std": None if observation.noise_std is None else float(observation.noise_std),
-        "note": str(observation.note),
-    }
-    return NewEvent("told", payload, round=trial.round)
+def charge(row: Row, state: TrialState, costs: Iterable[float | None], refund: Iterable[str]) -> int:
+    """What a trial in this state is charged, in millionths: what its readings cost, where all of them say."""
+    known = list(costs)
+    if row.reserve == 0:
+        return row.base
+    if state in refund:
+        return row.base
+    if known and all(cost is not None for cost in known):
+        return row.base + sum(micro(cost) for cost in known if cost is not None)
+    return row.base + row.reserve
+
+
+def read_reading(trial: int, payload: Mapping[str, Any], event: Event) -> Reading:
+    """A reading from an event's JSON values, of this version or of the first."""
+    return Reading(
+        trial=trial,
+        replicate=payload.get("replicate", "0"),
+        state=TrialState(payload["state"]),
+        value=payload["value"],
+        noise_std=payload["noise_std"],
+        note=payload["note"],
+        cost=payload.get("cost"),
+        told_utc=event.created_utc,
+        event=event.id,
+    )
+
+
+def _settled(sheet: Sheet, event: Event) -> None:
+    """After readings changed: what they say now, and the charge that the event names."""
+    told = event.payload
+    changes = aggregate(sheet.readings[told["id"]].values())
+    charged = told.get("charged", sheet.rows[told["id"]].charged)
+    sheet.change(told["id"], event, deadline=None, charged=charged, **changes)
+
+
+def _told(sheet: Sheet, event: Event) -> None:
+    reading = read_reading(event.payload["id"], event.payload, event)
+    sheet.readings.setdefault(reading.trial, {})[reading.replicate] = reading
+    _settled(sheet, event)
+
+
+def _attached(sheet: Sheet, event: Event) -> None:
+    new = event.payload
+    _add(sheet, event, new, round=-1)
+    if new["readings"]:
+        told = [read_reading(new["id"], r, event) for r in new["readings"]]
+        sheet.readings[new["id"]] = {r.replicate: r for r in told}
+        _settled(sheet, event)
+
+
+def _add(sheet: Sheet, event: Event, new: Mapping[str, Any], *, round: int) -> None:
+    if new["id"] in sheet.rows:
+        raise ValueError(f"trial {new['id']} is there already")
+    mean, std = new.get("predicted") or (None, None)
+    reserve = new.get("reserve", ONE_QUERY)
+    sheet.rows[new["id"]] = Row(
+        id=new["id"],
+        round=round,
+        design=new["design"],
+        rendering=new["rendering"],
+        key=new["key"],
+        predicted_mean=mean,
+        predicted_std=std,
+        asked_utc=event.created_utc,
+        deadline=new.get("deadline"),
+        reserve=reserve,
+        charged=reserve,
+        event=event.id,
+    )
+
+
+def _asked(sheet: Sheet, event: Event) -> None:
+    asked = event.payload
+    shared = {name: asked[name] for name in ("reserve", "deadline") if name in asked}
+    for new in asked["trials"]:
+        _add(sheet, event, {**new, **shared}, round=asked["round"])
+    _learned(sheet, event)
+
+
+def _learned(sheet: Sheet, event: Event) -> None:
+    left = event.payload
+    round_ = event.round if event.kind == "asked" else None
+    report = left["report"]
+    sheet.rounds.append(Round(event.id, round_, left["after"], event.created_utc, left["artifacts"], report))
+
+
+def _created(sheet: Sheet, event: Event) -> None:
+    sheet.settings = event.payload
+
+
+def _forked(sheet: Sheet, event: Event) -> None:
+    sheet.settings = event.payload["settings"]
+    sheet.rounds.append(Round(event.id, None, 0, event.created_utc, event.payload["artifacts"], None))
+
+
+def _started(sheet: Sheet, event: Event) -> None:
+    for id_ in event.payload["ids"]:
+        started = {"deadline": event.payload["deadline"], "worker": event.payload["by"]}
+        sheet.change(id_, event, state=TrialState.RUNNING, **started)
+
+
+def _retried(sheet: Sheet, event: Event) -> None:
+    new = event.payload
+    sheet.readings[new["id"]] = {}
+    row = sheet.rows[new["id"]]
+    sheet.change(
+        new["id"],
+        event,
+        state=TrialState.PENDING,
+        note="",
+        told_utc=None,
+        attempts=row.attempts + 1,
+        deadline=new["deadline"],
+        base=new["base"],
+        charged=new["charged"],
+    )
+
+
+def _abandoned(sheet: Sheet, event: Event) -> None:
+    new = event.payload
+    sheet.change(
+        new["id"],
+        event,
+        state=TrialState.ABANDONED,
+        note=new["reason"],
+        deadline=None,
+        charged=new["charged"],
+        told_utc=event.created_utc,
+    )
+
+
+KINDS: Mapping[str, Callable[[Sheet, Event], None]] = {
+    "created": _created,
+    "forked": _forked,
+    "asked": _asked,
+    "attached": _attached,
+    "told": _told,
+    "amended": _told,
+    "started": _started,
+    "retried": _retried,
+    "abandoned": _abandoned,
+    "learned": _learned,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,7 @@ from seiko.campaign.numbers import as_number
 from seiko.errors import CampaignError
 
 if TYPE_CHECKING:
+    from seiko.campaign.ledger import Row
     from seiko.domains.base import Domain
     from seiko.proposers.base import Proposal
 
@@ -42,12 +43,12 @@ def seed_of(seed: int, round: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def encode(proposal: Proposal[Design], count: int, domain: Domain[Design], taken: Collection[str]) -> Encoded:
-    """Check a proposal of `count` designs against the domain and what was asked before, and encode it.
+def encode(proposal: Proposal[Design], count: int, domain: Domain[Design]) -> Encoded:
+    """Check a proposal of `count` designs against the domain, and encode it.
 
     Raises:
-        CampaignError: If the number of designs is wrong, one is invalid, was asked before, comes twice or
-            does not survive being stored, or the predictions, artifacts or report are not what they must be.
+        CampaignError: If the number of designs is wrong, one is invalid, comes twice or does not survive
+            being stored, or the predictions, artifacts or report are not what they must be.
     """
     designs = list(proposal.designs)
     if len(designs) != count:
@@ -60,8 +61,9 @@ def encode(proposal: Proposal[Design], count: int, domain: Domain[Design], taken
     trials, blobs = [], []
     for index, design in enumerate(designs):
         key = _key(design, index, domain)
-        _check_new(key, index, seen, taken)
-        content, rendering = _bytes(design, key, index, domain), domain.render(design).encode()
+        _check_new(key, index, seen)
+        content = to_bytes(design, key, domain, what=f"Design {index} of the proposal, {key!r},")
+        rendering = domain.render(design).encode()
         blobs += [content, rendering]
         names = {"design": digest_of(content), "rendering": digest_of(rendering)}
         trials.append({"key": key, "predicted": predictions[index], **names})
@@ -77,9 +79,34 @@ def _key(design: Design, index: int, domain: Domain[Design]) -> str:
     return domain.key(design)
 
 
-def _check_new(key: str, index: int, seen: dict[str, int], taken: Collection[str]) -> None:
-    if key in taken:
-        raise CampaignError(f"Design {index} of the proposal, {key!r}, was asked before.", hint=FAULT)
+def without_known(
+    trials: Sequence[dict[str, Any]], known: Mapping[str, Sequence[Row]], seen: int
+) -> list[dict[str, Any]]:
+    """The trials less those whose designs were attached while they were proposed.
+
+    Args:
+        trials: As :func:`encode` gave them.
+        known: Trials that are there, by key.
+        seen: How many of them the proposer knew.
+
+    Raises:
+        CampaignError: If the proposer knew one, or none is left.
+    """
+    for index, trial in enumerate(trials):
+        if any(row.id < seen for row in known.get(trial["key"], ())):
+            raise CampaignError(
+                f"Design {index} of the proposal, {trial['key']!r}, was asked before.", hint=FAULT
+            )
+    new = [trial for trial in trials if trial["key"] not in known]
+    if not new:
+        raise CampaignError(
+            "All the designs proposed were attached by others meanwhile; nothing was stored.",
+            hint="Ask again.",
+        )
+    return new
+
+
+def _check_new(key: str, index: int, seen: dict[str, int]) -> None:
     if key in seen:
         raise CampaignError(
             f"Designs {seen[key]} and {index} of the proposal are the same, {key!r}.", hint=FAULT
@@ -87,11 +114,12 @@ def _check_new(key: str, index: int, seen: dict[str, int], taken: Collection[str
     seen[key] = index
 
 
-def _bytes(design: Design, key: str, index: int, domain: Domain[Design]) -> bytes:
+def to_bytes(design: Design, key: str, domain: Domain[Design], *, what: str) -> bytes:
+    """The bytes of a design; CampaignError if it is another one once read back from them."""
     content = domain.to_bytes(design)
     if domain.key(domain.from_bytes(content)) != key:
         raise CampaignError(
-            f"Design {index} of the proposal, {key!r}, is another design once read back from its bytes.",
+            f"{what} is another design once read back from its bytes.",
             hint=f"`to_bytes` and `from_bytes` of the domain {domain.name!r} must be inverse to each other.",
         )
     return content

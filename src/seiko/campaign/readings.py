@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seiko.campaign.numbers import as_number
 from seiko.errors import ObservationError, TrialError
-from seiko.records import Observation, Trial, TrialState
+from seiko.records import Observation, TrialState
 
 NO_VALUE = "no value was given"
 
@@ -18,7 +19,7 @@ class FailedReadingWarning(UserWarning):
     """A reading without a value was recorded as failed."""
 
 
-def read_readings(readings: Any) -> dict[int, Observation]:
+def read_readings(readings: Any) -> dict[int, list[Observation]]:
     """All readings of one tell as observations; None and NaN become failed ones.
 
     Raises:
@@ -30,28 +31,49 @@ def read_readings(readings: Any) -> dict[int, Observation]:
             f"`readings` must be a mapping from trial id to reading; got {type(readings).__name__}.",
             hint="For example campaign.tell({3: 0.41, 4: None}).",
         )
-    return {_trial_id(key): _observation(key, value) for key, value in readings.items()}
+    return {trial_id(key): read_reading(f"trial {key}", value) for key, value in readings.items()}
 
 
-def unwritten(
-    observations: Mapping[int, Observation], trials: Sequence[Trial[Any]]
-) -> dict[int, Observation]:
-    """Those observations that are not told yet; the same one told again is left out.
+def read_reading(what: str, reading: Any) -> list[Observation]:
+    """The reading, or the several readings, of one design.
 
     Raises:
-        TrialError: If a trial is unknown, or was told something else.
+        ObservationError: If it is no finite number, or two replicates are called the same.
     """
-    for id_ in observations:
-        if not 0 <= id_ < len(trials):
-            known = f"trials 0 to {len(trials) - 1}" if trials else "no trials yet"
-            raise TrialError(
-                f"There is no trial {id_}; this campaign has {known}.",
-                hint="Nothing was recorded; mend the id.",
-            )
-    return {id_: new for id_, new in observations.items() if not _is_told(trials[id_], new)}
+    several = (
+        isinstance(reading, (list, tuple)) and reading and all(isinstance(r, Observation) for r in reading)
+    )
+    told = list(reading) if several else [_observation(what, reading)]
+    labels = [label(observation) for observation in told]
+    if len(set(labels)) < len(labels):
+        raise ObservationError(
+            f"Two readings of {what} have the same replicate, {max(labels, key=labels.count)!r}.",
+            hint="Number them: Observation(value, replicate=1), or Observation.replicates([...]).",
+        )
+    return told
 
 
-def _trial_id(key: Any) -> int:
+def label(observation: Observation) -> str:
+    """What a reading is called among those of its trial."""
+    return "0" if observation.replicate is None else str(observation.replicate)
+
+
+def warn_of_empty(
+    told: Mapping[int, Sequence[Observation]], changed: Iterable[int], *, stacklevel: int
+) -> None:
+    """Say which trials were just told nothing."""
+    empty = [i for i in changed if any(o.state is TrialState.FAILED and o.note == NO_VALUE for o in told[i])]
+    if empty:
+        warnings.warn(
+            f"Trials {empty} were told without a value and are recorded as failed. "
+            "Tell Observation.failed(reason) to say why and silence this.",
+            FailedReadingWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def trial_id(key: Any) -> int:
+    """The id of a trial as an int; TrialError if it is not a whole number."""
     try:
         if isinstance(key, bool):
             raise TypeError
@@ -63,47 +85,27 @@ def _trial_id(key: Any) -> int:
         ) from None
 
 
-def _observation(id_: Any, reading: Any) -> Observation:
+def _observation(what: str, reading: Any) -> Observation:
     if isinstance(reading, Observation):
         return reading
     number = None if reading is None else as_number(reading)
     if reading is not None and number is None:
         raise ObservationError(
-            f"The reading of trial {id_} must be a number, an Observation or None; got {_shown(reading)}.",
-            hint="Nothing was recorded; mend this reading and tell again.",
+            f"The reading of {what} must be a number, an Observation or None; got {_shown(reading)}.",
+            hint="Nothing was recorded; mend it and tell again. Several readings of one design are a list of "
+            "Observations: Observation.replicates([0.41, 0.44]).",
         )
     if number is None or math.isnan(number):
         return Observation.failed(NO_VALUE)
     if math.isinf(number):
         raise ObservationError(
-            f"The reading of trial {id_} must be finite; got {number}.",
+            f"The reading of {what} must be finite; got {number}.",
             hint="Tell Observation.infeasible(reason) if the design has no reward, "
             "Observation.failed(reason) if the measurement did not work.",
         )
-    return Observation(number)
+    return Observation(number + 0.0)  # a negative zero would not be read back as one
 
 
 def _shown(reading: Any) -> str:
     shape = getattr(reading, "shape", ())
     return f"an array of shape {list(shape)}" if shape else repr(reading)
-
-
-def _is_told(trial: Trial[Any], new: Observation) -> bool:
-    """Whether the trial holds exactly this reading already."""
-    if trial.state.is_open:
-        return False
-    same = trial.state is new.state and trial.value == (None if new.value is None else float(new.value))
-    if same and new.noise_std in (None, trial.noise_std):
-        return True
-    old, wanted = _described(trial), _described(new)
-    raise TrialError(
-        f"Trial {trial.id} was already told {old} and cannot become {wanted}: a told reading is final.",
-        hint="Nothing was recorded; leave this trial out.",
-    )
-
-
-def _described(reading: Trial[Any] | Observation) -> str:
-    if reading.state is not TrialState.COMPLETE or reading.value is None:
-        return str(reading.state)
-    noise = "" if reading.noise_std is None else f" (noise {float(reading.noise_std)})"
-    return f"{float(reading.value)}{noise}"

@@ -1,16 +1,18 @@
-"""Where a campaign stands, from its folder alone: needs neither the domain nor torch."""
+"""Where a campaign stands, from its place alone: needs neither the domain nor torch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from seiko.campaign.ledger import Ledger, settings_of
-from seiko.campaign.store import Store
-from seiko.records import Trial, TrialState
+from seiko.campaign.ledger import Round
+from seiko.campaign.location import Location
+from seiko.campaign.settings import Settings
+from seiko.campaign.store import Transaction
+from seiko.records import TrialState, micro
+
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -18,21 +20,30 @@ class CampaignStatus:
     """A campaign at one moment.
 
     Attributes:
-        path: The campaign folder.
+        path: Where it is: the campaign folder, or the address of its database with its name.
         name: Given by its owner.
         domain: Name of the kind of its designs.
-        budget: Queries allowed in all.
-        queries_used: Designs asked for, whatever came of them.
-        queries_left: Budget less queries used.
+        budget: Queries that the whole budget pays for.
+        queries_used: Queries that what is charged would have paid for.
+        queries_left: Queries that what is left pays for.
         num_rounds: Rounds asked.
         num_complete: Trials with a reading.
-        num_pending: Trials whose reading is awaited.
+        num_pending: Trials whose reading is awaited, running and stale ones included.
         num_failed: Trials whose measurement did not work.
         num_infeasible: Trials whose design has no reward.
         best_id: The trial with the highest reading, if there is one.
         best_value: That reading, in reward units.
         best_key: Canonical identity of its design.
         next_action: What to do now, in words.
+        num_running: Awaited trials that somebody is measuring.
+        num_stale: Awaited trials whose time is over.
+        num_abandoned: Trials that will not be measured.
+        num_trials: All of them.
+        num_attached: Those that were not asked but came from elsewhere.
+        unit: Of the budget.
+        budget_total: All that may be spent, in that unit.
+        budget_used: What is charged.
+        budget_left: What is not.
     """
 
     path: str
@@ -50,10 +61,19 @@ class CampaignStatus:
     best_value: float | None
     best_key: str | None
     next_action: str
+    num_running: int
+    num_stale: int
+    num_abandoned: int
+    num_trials: int
+    num_attached: int
+    unit: str
+    budget_total: float
+    budget_used: float
+    budget_left: float
 
 
-def read_status(path: str | os.PathLike[str]) -> CampaignStatus:
-    """Where the campaign in a folder stands.
+def read_status(location: str | os.PathLike[str]) -> CampaignStatus:
+    """Where a campaign stands.
 
     Raises:
         CampaignError: If there is no campaign there, or it is damaged.
@@ -64,49 +84,65 @@ def read_status(path: str | os.PathLike[str]) -> CampaignStatus:
         ...
         seiko.errors.CampaignError: There is no campaign at no/such/folder: ...
     """
-    store = Store.open(path)
-    return status_of(Ledger().replay(store.events()), store.path)
+    from seiko.campaign.journal import Journal
+
+    return Journal.open(location).status()
 
 
-def status_of(ledger: Ledger, path: Path) -> CampaignStatus:
-    """Where the replayed events leave a campaign."""
-    settings, trials = settings_of(ledger, path), ledger.trials
-    top = next(iter(ranked(trials)), None)
+def status_of(transaction: Transaction, location: Location, settings: Settings) -> CampaignStatus:
+    """Where the tables leave a campaign."""
+    tables, now = transaction.tables, time.time()
+    counts = tables.counts()
+    awaited = counts.get(TrialState.PENDING, 0) + counts.get(TrialState.RUNNING, 0)
+    late = tables.count_late(now)
+    left = micro(settings.budget.total) - tables.charged()
+    queries_left = max(left, 0) // micro(settings.budget.cost)
+    top = next(iter(tables.best(1)), None)
+    last = tables.last_round()
     return CampaignStatus(
-        path=str(path),
+        path=str(location),
         name=settings.name,
         domain=settings.domain,
-        budget=settings.budget,
-        queries_used=len(trials),
-        queries_left=settings.budget - len(trials),
-        num_rounds=len(ledger.reports),
-        num_complete=_count(trials, TrialState.COMPLETE),
-        num_pending=sum(t.state.is_open for t in trials),
-        num_failed=_count(trials, TrialState.FAILED),
-        num_infeasible=_count(trials, TrialState.INFEASIBLE),
+        budget=settings.budget.queries,
+        queries_used=settings.budget.queries - queries_left,
+        queries_left=queries_left,
+        num_rounds=tables.next_round(),
+        num_complete=counts.get(TrialState.COMPLETE, 0),
+        num_pending=awaited,
+        num_failed=counts.get(TrialState.FAILED, 0),
+        num_infeasible=counts.get(TrialState.INFEASIBLE, 0),
         best_id=top.id if top else None,
         best_value=top.value if top else None,
         best_key=top.key if top else None,
-        next_action=_next_action(ledger, settings.budget - len(trials)),
+        next_action=_next_action(transaction, awaited, sum(late.values()), queries_left, last),
+        num_running=counts.get(TrialState.RUNNING, 0) - late.get(TrialState.RUNNING, 0),
+        num_stale=sum(late.values()),
+        num_abandoned=counts.get(TrialState.ABANDONED, 0),
+        num_trials=sum(counts.values()),
+        num_attached=tables.count_attached(),
+        unit=settings.budget.unit,
+        budget_total=float(settings.budget.total),
+        budget_used=(micro(settings.budget.total) - left) / 1e6,
+        budget_left=left / 1e6,
     )
 
 
-def ranked(trials: Sequence[Trial[Any]]) -> list[Trial[Any]]:
-    """Complete trials from the highest reading down; of equal ones the first asked comes first."""
-    return sorted((t for t in trials if t.value is not None), key=lambda t: (-(t.value or 0.0), t.id))
+def final_round(transaction: Transaction) -> Round | None:
+    """What the proposer last learned, if it knew everything that is told now."""
+    last = transaction.tables.last_round()
+    if last is None or last.round is not None or last.report is None:
+        return None
+    return last if transaction.tables.last_change() <= last.after else None
 
 
-def _count(trials: Sequence[Trial[Any]], state: TrialState) -> int:
-    return sum(t.state is state for t in trials)
-
-
-def _next_action(ledger: Ledger, queries_left: int) -> str:
-    awaited = [t.id for t in ledger.trials if t.state.is_open]
+def _next_action(transaction: Transaction, awaited: int, stale: int, left: int, last: Round | None) -> str:
     if awaited:
-        shown = ", ".join(map(str, awaited[:8])) + (", …" if len(awaited) > 8 else "")
-        return f"Tell the readings of {len(awaited)} pending trials: {shown}."
-    if queries_left:
-        return f"Ask for the next designs; {queries_left} queries are left."
-    if ledger.final_report is None:
+        ids = transaction.tables.first_open(SHOWN)
+        shown = ", ".join(map(str, ids)) + (", …" if awaited > SHOWN else "")
+        late = f" {stale} of them are stale: tell, retry or abandon them." if stale else ""
+        return f"Tell the readings of {awaited} pending trials: {shown}.{late}"
+    if left:
+        return f"Ask for the next designs; {left} queries are left."
+    if final_round(transaction) is None:
         return "Call finish() to learn from the last readings."
     return "Nothing: the budget is spent and everything told was learned."
