@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from seiko.campaign import proposals
@@ -13,7 +14,7 @@ from seiko.campaign.readings import label, read_reading, warn_of_empty
 from seiko.campaign.settings import Settings
 from seiko.campaign.store import Store, Transaction
 from seiko.campaign.verbs import Desk, reading_payload
-from seiko.errors import BudgetExhausted, ObservationError, ParameterError
+from seiko.errors import BudgetExhausted, ObservationError, ParameterError, SeikoError
 from seiko.records import Observation, micro
 
 if TYPE_CHECKING:
@@ -28,18 +29,20 @@ def attach(
     readings: Sequence[Any] | None,
     *,
     charge: bool,
+    note: str,
+    dry_run: bool,
 ) -> list[Row]:
     """Write what is new, and return the trial of each design; see :meth:`Campaign.attach`."""
     given = list(designs)
-    told = _told(given, readings)
+    told = [[_noted(reading, note) for reading in entry] for entry in _told(given, readings)]
     keys = [_key(design, index, domain) for index, design in enumerate(given)]
     wanted = _by_key(keys, told)
     places = {key: index for index, key in reversed(list(enumerate(keys)))}
     encoded = {key: _encoded(given[places[key]], key, domain, draw=True) for key in wanted}
-    with store.write() as transaction:
+    with store.write(commit=not dry_run) as transaction:
         known = transaction.tables.by_key(wanted)
         old = {known[key][0].id: told for key, told in wanted.items() if key in known and told}
-        events = Desk(transaction.tables, settings, old).tell(old)
+        events = _told_again(Desk(transaction.tables, settings, old), old, keys)
         new = [key for key in wanted if key not in known]
         reserve = _reserve(transaction, settings, len(new)) if charge else 0
         first = transaction.tables.num_trials()
@@ -56,6 +59,21 @@ def attach(
     return [rows[ids[key]] for key in keys]
 
 
+def _told_again(desk: Desk, old: Mapping[int, Sequence[Observation]], keys: Sequence[str]) -> list[NewEvent]:
+    """Readings of designs that are there already; an error has the place of its design as `index`."""
+    try:
+        return desk.tell(old)
+    except SeikoError as error:
+        error.__dict__["index"] = keys.index(desk.rows[error.__dict__["trial_id"]].key)
+        raise
+
+
+def _at(index: int, error: SeikoError) -> SeikoError:
+    """The error, with the place of the design that it is about as its attribute `index`."""
+    error.__dict__["index"] = index
+    return error
+
+
 def _told(designs: Sequence[Any], readings: Sequence[Any] | None) -> list[list[Observation]]:
     if readings is None:
         return [[] for _ in designs]
@@ -66,15 +84,29 @@ def _told(designs: Sequence[Any], readings: Sequence[Any] | None) -> list[list[O
             f"`readings` must hold one entry for each of the {len(designs)} designs; got {count}.",
             hint="Nothing was recorded.",
         )
-    return [read_reading(f"design {index}", reading) for index, reading in enumerate(given)]
+    return [_read(index, reading) for index, reading in enumerate(given)]
+
+
+def _read(index: int, reading: Any) -> list[Observation]:
+    try:
+        return read_reading(f"design {index}", reading)
+    except ObservationError as error:
+        raise _at(index, error) from None
+
+
+def _noted(reading: Observation, note: str) -> Observation:
+    return reading if reading.note or not note else replace(reading, note=note)
 
 
 def _key(design: Any, index: int, domain: Domain[Any]) -> str:
     if not domain.is_valid(design):
         reason = domain.why_invalid(design) or "the domain gives no reason"
-        raise ParameterError(
-            f"Design {index}, {design!r}, is not valid: {reason}.",
-            hint="Nothing was recorded; mend it or leave it out.",
+        raise _at(
+            index,
+            ParameterError(
+                f"Design {index}, {design!r}, is not valid: {reason}.",
+                hint="Nothing was recorded; mend it or leave it out.",
+            ),
         )
     return domain.key(design)
 
@@ -86,9 +118,12 @@ def _by_key(keys: Sequence[str], told: Sequence[list[Observation]]) -> dict[str,
         seen = merged.setdefault(key, {})
         for new in observations:
             if seen.setdefault(label(new), new) != new:
-                raise ObservationError(
-                    f"Design {index}, {key!r}, comes twice with different readings under one replicate.",
-                    hint="Nothing was recorded; give each reading a `replicate` of its own.",
+                raise _at(
+                    index,
+                    ObservationError(
+                        f"Design {index}, {key!r}, comes twice with different readings under one replicate.",
+                        hint="Nothing was recorded; give each reading a `replicate` of its own.",
+                    ),
                 )
     return {key: list(readings.values()) for key, readings in merged.items()}
 

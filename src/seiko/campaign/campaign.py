@@ -137,6 +137,11 @@ class Campaign(Generic[Design]):
         return cls(Store.open(location), domain=domain, proposer=proposer)
 
     @property
+    def domain(self) -> Domain[Design]:
+        """The kind of its designs."""
+        return self._domain
+
+    @property
     def path(self) -> Path:
         """The campaign folder; CampaignError if the campaign is in a database on a server."""
         return self._store.path
@@ -146,7 +151,7 @@ class Campaign(Generic[Design]):
         """Everything asked and attached so far, in order of id; stale is read off the clock."""
         with self._store.read() as transaction:
             rows = [row for _, row in transaction.tables.rows()]
-        return self._trials(rows)
+        return tuple(self._trials(rows))
 
     @property
     def history(self) -> History[Design]:
@@ -273,7 +278,13 @@ class Campaign(Generic[Design]):
         return self.journal.amend(readings, reason=reason)
 
     def attach(
-        self, designs: Sequence[Design], readings: Sequence[Told] | None = None, *, charge: bool = False
+        self,
+        designs: Sequence[Design],
+        readings: Sequence[Told] | None = None,
+        *,
+        charge: bool = False,
+        note: str = "",
+        dry_run: bool = False,
     ) -> list[Trial[Design]]:
         """Add designs from elsewhere, with their readings if there are any; all of them or none.
 
@@ -284,6 +295,8 @@ class Campaign(Generic[Design]):
             designs: Of the campaign's domain.
             readings: One entry a design, as in :meth:`tell`; designs without readings are pending.
             charge: Whether new designs are charged to the budget, as if they had been asked.
+            note: Of the readings that have none.
+            dry_run: Check everything and write nothing.
 
         Returns:
             The trial of each design, in their order.
@@ -295,9 +308,19 @@ class Campaign(Generic[Design]):
             TrialError: If a design has another reading already.
             BudgetExhausted: If it is charged, and more than is left.
         """
-        return self._trials(
-            attach(self._store, self._settings, self._domain, designs, readings, charge=charge)
+        given = list(designs)
+        rows = attach(
+            self._store,
+            self._settings,
+            self._domain,
+            given,
+            readings,
+            charge=charge,
+            note=note,
+            dry_run=dry_run,
         )
+        now = time.time()
+        return [trial_of(row, design, row.seen(now)) for row, design in zip(rows, given, strict=True)]
 
     def fork(
         self,
@@ -378,7 +401,7 @@ class Campaign(Generic[Design]):
         """All trials as rows of a table. See :meth:`Journal.rows`."""
         return self.journal.rows()
 
-    def _trials(self, rows: Sequence[Row]) -> Any:
+    def _trials(self, rows: Sequence[Row]) -> list[Trial[Design]]:
         now = time.time()
         pairs = zip(rows, self._decoded(rows), strict=True)
         return [trial_of(row, design, row.seen(now)) for row, design in pairs]

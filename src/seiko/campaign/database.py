@@ -96,10 +96,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, *, commit: bool = True) -> Iterator[Connection]:
     """A transaction that alone may write; committed at the end of the block, undone by any error."""
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with engine.connect().execution_options(writes=True) as connection, connection.begin() as transaction:
         yield connection
+        if not commit:
+            transaction.rollback()
 
 
 def check_file(location: Location) -> None:

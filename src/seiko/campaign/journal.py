@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seiko.campaign import status
 from seiko.campaign.ledger import Event, NewEvent, Row
@@ -16,6 +16,9 @@ from seiko.campaign.store import Store, Transaction
 from seiko.campaign.verbs import Desk, changed_ids
 from seiko.errors import CampaignError, ParameterError
 from seiko.records import Observation, Trial, TrialState
+
+if TYPE_CHECKING:
+    from seiko.campaign.checks import Finding
 
 COLUMNS = (
     "trial_id",
@@ -94,7 +97,19 @@ class Journal:
         """What its owner stored with it: the method and its arguments, say."""
         return dict(self.settings.config)
 
-    def tell(self, readings: Mapping[int, Told], *, stacklevel: int = 2) -> list[int]:
+    @staticmethod
+    def exists(location: str | os.PathLike[str]) -> bool:
+        """Whether there is a campaign at a location, sound or not."""
+        return Store.exists(location)
+
+    def tell(
+        self,
+        readings: Mapping[int, Told],
+        *,
+        abandon: Mapping[int, str] | None = None,
+        dry_run: bool = False,
+        stacklevel: int = 2,
+    ) -> list[int]:
         """Record readings; fast, and all of them or none.
 
         Telling the same reading again changes nothing. None and NaN are recorded as failed, with a warning.
@@ -103,6 +118,8 @@ class Journal:
         Args:
             readings: Trial id to a number in reward units, to an :class:`~seiko.Observation`, or to a list of
                 Observations with a `replicate` each.
+            abandon: Trials to give up in the same breath, with the reason of each.
+            dry_run: Check everything and write nothing.
             stacklevel: Of the warning.
 
         Returns:
@@ -114,7 +131,12 @@ class Journal:
             CampaignError: If it cannot be written.
         """
         told = read_readings(readings)
-        changed = self._change(told, lambda desk: desk.tell(told))
+        reasons = abandon or {}
+
+        def act(desk: Desk) -> list[NewEvent]:
+            return [*desk.tell(told), *desk.abandon(reasons)]
+
+        changed = self._change([*told, *reasons], act, dry_run=dry_run)
         warn_of_empty(told, changed, stacklevel=stacklevel)
         return changed
 
@@ -187,11 +209,13 @@ class Journal:
             TrialError: If a trial is unknown, or has a reading.
             ParameterError: If there is no reason.
         """
-        return self._change(ids, lambda desk: desk.abandon(reason))
+        return self._change(ids, lambda desk: desk.abandon(dict.fromkeys(desk.ids, reason)))
 
-    def _change(self, ids: Iterable[Any], act: Callable[[Desk], list[NewEvent]]) -> list[int]:
+    def _change(
+        self, ids: Iterable[Any], act: Callable[[Desk], list[NewEvent]], *, dry_run: bool = False
+    ) -> list[int]:
         wanted = _listed(ids)
-        with self.store.write() as transaction:
+        with self.store.write(commit=not dry_run) as transaction:
             events = act(Desk(transaction.tables, self.settings, wanted))
             if events:
                 transaction.append(events)
@@ -312,6 +336,23 @@ class Journal:
         with self.store.read() as transaction:
             final = status.final_round(transaction)
         return None if final is None else final.report
+
+    def check(self, *, deep: bool = True) -> list[Finding]:
+        """Everything that is wrong with the campaign; see :func:`seiko.campaign.checks.check`."""
+        from seiko.campaign.checks import check
+
+        return list(check(self.store, deep=deep))
+
+    def rebuild(self) -> None:
+        """Write the tables of trials, readings and rounds anew from the journal.
+
+        Raises:
+            CampaignError: If an event of the journal is damaged; then nothing is changed.
+        """
+        from seiko.campaign.migrations import rebuild
+
+        with self.store.write() as transaction:
+            rebuild(transaction)
 
     def events(self, *, after: int = 0) -> Iterator[Event]:
         """The journal itself, in order; each event is checked as it is read."""

@@ -183,6 +183,15 @@ class Store:
         store.artifacts = _artifacts(store.location, (settings or {}).get("artifacts", ""), store)
         return store
 
+    @classmethod
+    def exists(cls, location: str | os.PathLike[str] | Location) -> bool:
+        """Whether there is something at a location that a new campaign cannot take the place of."""
+        where = Location.of(location)
+        if where.folder is not None:
+            return where.database.exists()
+        with explained(where), reading(connect(where)) as connection:
+            return inspect(connection).has_schema(where.schema)
+
     @property
     def path(self) -> Path:
         """The campaign folder.
@@ -201,13 +210,16 @@ class Store:
             yield Transaction(connection, self.location.what)
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self, *, commit: bool = True) -> Iterator[Transaction]:
         """One transaction that alone may write; committed at the end of the block, undone by any error.
+
+        Args:
+            commit: False to undo it in any case: a rehearsal.
 
         Raises:
             CampaignError: If the database stays locked, is damaged, or cannot be written.
         """
-        with explained(self.location), writing(self._engine) as connection:
+        with explained(self.location), writing(self._engine, commit=commit) as connection:
             yield Transaction(connection, self.location.what)
 
     def exclusive(self, *, wait: float = 0.0) -> AbstractContextManager[None]:

@@ -12,10 +12,16 @@ from seiko.campaign.ledger import read_reading as as_reading
 from seiko.campaign.projection import Projection
 from seiko.campaign.readings import label, trial_id
 from seiko.campaign.settings import Settings
-from seiko.errors import BudgetExhausted, ObservationError, ParameterError, TrialError
+from seiko.errors import BudgetExhausted, ObservationError, ParameterError, SeikoError, TrialError
 from seiko.records import Observation, TrialState, micro
 
 NOTHING = "Nothing was recorded"
+
+
+def about(error: SeikoError, id_: int) -> SeikoError:
+    """The error, with the trial that it is about as its attribute `trial_id`."""
+    error.__dict__["trial_id"] = id_
+    return error
 
 
 class Desk:
@@ -42,16 +48,19 @@ class Desk:
             if id_ not in self.rows:
                 count = self._tables.num_trials()
                 known = f"trials 0 to {count - 1}" if count else "no trials yet"
-                raise TrialError(
-                    f"There is no trial {id_}; this campaign has {known}.",
-                    hint=f"{NOTHING}; mend the id.",
+                raise about(
+                    TrialError(
+                        f"There is no trial {id_}; this campaign has {known}.",
+                        hint=f"{NOTHING}; mend the id.",
+                    ),
+                    id_,
                 )
 
     def tell(self, told: Mapping[int, Sequence[Observation]]) -> list[NewEvent]:
         """Readings that are not there yet."""
-        before = self._tables.readings(self.ids)
+        before = self._tables.readings(list(told))
         events: list[NewEvent] = []
-        for id_ in self.ids:
+        for id_ in told:
             readings = before.get(id_, {})
             for new in told[id_]:
                 if not _is_told(self.rows[id_], readings, new):
@@ -65,16 +74,23 @@ class Desk:
         for id_ in self.ids:
             readings, row = before.get(id_, {}), self.rows[id_]
             if row.state.is_open and not readings:
-                raise TrialError(
-                    f"Trial {id_} is {row.state} and has no reading to amend.", hint=f"{NOTHING}; tell it."
+                raise about(
+                    TrialError(
+                        f"Trial {id_} is {row.state} and has no reading to amend.",
+                        hint=f"{NOTHING}; tell it.",
+                    ),
+                    id_,
                 )
             for new in told[id_]:
                 old = readings.get(label(new))
                 if old is None and readings:
-                    raise TrialError(
-                        f"Trial {id_} has no replicate {label(new)!r} to amend; it has "
-                        f"{', '.join(map(repr, sorted(readings)))}.",
-                        hint=f"{NOTHING}; name the replicate that is wrong.",
+                    raise about(
+                        TrialError(
+                            f"Trial {id_} has no replicate {label(new)!r} to amend; it has "
+                            f"{', '.join(map(repr, sorted(readings)))}.",
+                            hint=f"{NOTHING}; name the replicate that is wrong.",
+                        ),
+                        id_,
                     )
                 if old is None or not _same(old, new, exactly=True):
                     events.append(self._read("amended", id_, readings, new, reason=reason))
@@ -120,9 +136,12 @@ class Desk:
         for id_ in self.ids:
             row = self.rows[id_]
             if not row.state.is_open:
-                raise TrialError(
-                    f"Trial {id_} is {row.state}; only an awaited one can be started.",
-                    hint="Retry it first." if row.state is TrialState.FAILED else "Leave it out.",
+                raise about(
+                    TrialError(
+                        f"Trial {id_} is {row.state}; only an awaited one can be started.",
+                        hint="Retry it first." if row.state is TrialState.FAILED else "Leave it out.",
+                    ),
+                    id_,
                 )
             elsewhere = row.seen(now) is TrialState.RUNNING and row.worker not in ("", by)
             if not elsewhere:
@@ -144,17 +163,23 @@ class Desk:
         if state not in (TrialState.FAILED, TrialState.STALE):
             if skip:
                 return False
-            raise TrialError(
-                f"Trial {row.id} is {state}; only a failed or stale one can be retried.",
-                hint=f"{NOTHING}. A wrong reading is corrected by amend.",
+            raise about(
+                TrialError(
+                    f"Trial {row.id} is {state}; only a failed or stale one can be retried.",
+                    hint=f"{NOTHING}. A wrong reading is corrected by amend.",
+                ),
+                row.id,
             )
         if row.attempts > self._settings.max_retries:
             if skip:
                 return False
-            raise TrialError(
-                f"Trial {row.id} was tried {row.attempts} times, and this campaign allows "
-                f"{self._settings.max_retries} retries.",
-                hint=f"{NOTHING}. Abandon it, or amend it if there is a reading after all.",
+            raise about(
+                TrialError(
+                    f"Trial {row.id} was tried {row.attempts} times, and this campaign allows "
+                    f"{self._settings.max_retries} retries.",
+                    hint=f"{NOTHING}. Abandon it, or amend it if there is a reading after all.",
+                ),
+                row.id,
             )
         return True
 
@@ -173,17 +198,20 @@ class Desk:
         payload = {"id": row.id, "base": base, "charged": charged, "deadline": deadline}
         return NewEvent("retried", payload, round=row.round)
 
-    def abandon(self, reason: str) -> list[NewEvent]:
-        """Trials that will not be measured."""
-        if not isinstance(reason, str) or not reason.strip():
-            raise ParameterError(f"`reason` must say why the trials are abandoned; got {reason!r}.")
+    def abandon(self, reasons: Mapping[int, str]) -> list[NewEvent]:
+        """Trials that will not be measured, with the reason of each."""
         events = []
-        for id_ in self.ids:
-            row = self.rows[id_]
+        for id_, reason in reasons.items():
+            row = self.rows[trial_id(id_)]
+            if not isinstance(reason, str) or not reason.strip():
+                raise ParameterError(f"`reason` must say why trial {id_} is abandoned; got {reason!r}.")
             if row.state in (TrialState.COMPLETE, TrialState.INFEASIBLE):
-                raise TrialError(
-                    f"Trial {id_} is {row.state}; only one without a reading can be abandoned.",
-                    hint=f"{NOTHING}. A wrong reading is corrected by amend.",
+                raise about(
+                    TrialError(
+                        f"Trial {id_} is {row.state}; only one without a reading can be abandoned.",
+                        hint=f"{NOTHING}. A wrong reading is corrected by amend.",
+                    ),
+                    id_,
                 )
             if row.state is not TrialState.ABANDONED:
                 refunded = TrialState.ABANDONED in self._settings.budget.refund
@@ -218,19 +246,25 @@ def _is_told(row: Row, readings: Mapping[str, Reading], new: Observation) -> boo
     """Whether the trial holds exactly this reading already."""
     old = readings.get(label(new))
     if row.state is TrialState.ABANDONED:
-        raise TrialError(
-            f"Trial {row.id} was abandoned ({row.note}) and cannot become {described(new)}.",
-            hint=f"{NOTHING}. Amend it if there is a reading after all.",
+        raise about(
+            TrialError(
+                f"Trial {row.id} was abandoned ({row.note}) and cannot become {described(new)}.",
+                hint=f"{NOTHING}. Amend it if there is a reading after all.",
+            ),
+            row.id,
         )
     if old is None:
         return False
     if _same(old, new):
         return True
-    raise TrialError(
-        f"Trial {row.id} was already told {described(old)} and cannot become {described(new)}: a told "
-        "reading is final.",
-        hint=f"{NOTHING}. Leave it out, amend it if it is a correction, retry the trial if it failed, or "
-        "give a further reading a `replicate` of its own.",
+    raise about(
+        TrialError(
+            f"Trial {row.id} was already told {described(old)} and cannot become {described(new)}: a told "
+            "reading is final.",
+            hint=f"{NOTHING}. Leave it out, amend it if it is a correction, retry the trial if it failed, or "
+            "give a further reading a `replicate` of its own.",
+        ),
+        row.id,
     )
 
 
@@ -258,7 +292,10 @@ def _costs(readings: Mapping[str, Reading]) -> list[float | None]:
 def _check_cost(row: Row, readings: Iterable[Reading]) -> None:
     cost = sum(micro(reading.cost) for reading in readings if reading.cost is not None)
     if row.reserve and cost > row.reserve:
-        raise ObservationError(
-            f"The readings of trial {row.id} cost {cost / 1e6:g}, and {row.reserve / 1e6:g} was reserved.",
-            hint=f"{NOTHING}. Tell at most that cost, or none; write the rest into the note.",
+        raise about(
+            ObservationError(
+                f"The readings of trial {row.id} cost {cost / 1e6:g}; {row.reserve / 1e6:g} was reserved.",
+                hint=f"{NOTHING}. Tell at most that cost, or none; write the rest into the note.",
+            ),
+            row.id,
         )
