@@ -16,7 +16,7 @@ ROOT = Path(seiko.__file__).parent
 LAYERS = [
     {"errors", "typing"},
     {"tree", "records", "results"},
-    {"distributions", "schedules", "checkpoints"},
+    {"distributions", "schedules", "checkpoints", "tables", "config"},
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},
     {"acquisitions", "updaters"},
@@ -126,6 +126,8 @@ LIGHT = [
     "seiko.campaign.store",
     "seiko.cli.main",
     "seiko.cli.status",
+    "seiko.tables",
+    "seiko.config",
 ]
 
 

@@ -70,7 +70,7 @@ class TableError(SeikoError, ValueError):
 
     Args:
         message: What the table is and how many errors it has.
-        problems: Row (as a spreadsheet counts, the header is 1; 0 for the whole file) and what is wrong there.
+        problems: Row, as a spreadsheet counts (the header is 1; 0 is the whole file), and its fault.
         hint: What to do about it.
     """
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 
 import click
 
-from seiko.campaign.status import CampaignStatus, read_status
+from seiko.campaign.status import CampaignStatus
+from seiko.cli.common import campaign_argument, json_option, print_json
+from seiko.cli.opening import journal_of
 
 
 @click.command()
-@click.argument("path", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for a program.")
-def status(path: str, as_json: bool) -> None:
-    """Show where the campaign in the folder PATH stands and what to do next.
+@campaign_argument
+@json_option
+def status(campaign: str, as_json: bool) -> None:
+    """Show where the campaign in the folder DIR stands and what to do next.
 
     \b
     Examples:
       seiko status runs/first
       seiko status runs/first --json
     """
-    found = read_status(path)
+    found = journal_of(campaign).status()
     if as_json:
-        click.echo(json.dumps(asdict(found), allow_nan=False, indent=2))
+        print_json(asdict(found))
     elif sys.stdout.isatty():
         _print_table(found)
     else:
@@ -38,14 +39,32 @@ def _rows(found: CampaignStatus) -> list[tuple[str, str]]:
     return [
         ("campaign", f"{found.name}  ({found.domain}, {found.path})"),
         ("calls used", f"{found.queries_used} of {found.budget}"),
+        *_cost(found),
         ("rounds", str(found.num_rounds)),
         ("best", best),
         ("complete", str(found.num_complete)),
         ("pending", str(found.num_pending)),
         ("failed", str(found.num_failed)),
         ("infeasible", str(found.num_infeasible)),
+        *((name, str(number)) for name, number in _further(found).items() if number),
         ("next", found.next_action),
     ]
+
+
+def _cost(found: CampaignStatus) -> list[tuple[str, str]]:
+    if found.unit == "queries":
+        return []
+    return [("spent", f"{found.budget_used:g} of {found.budget_total:g} {found.unit}")]
+
+
+def _further(found: CampaignStatus) -> dict[str, int]:
+    """States that only some campaigns have."""
+    return {
+        "running": found.num_running,
+        "stale": found.num_stale,
+        "abandoned": found.num_abandoned,
+        "attached": found.num_attached,
+    }
 
 
 def _print_table(found: CampaignStatus) -> None:

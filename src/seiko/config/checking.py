@@ -64,10 +64,10 @@ def known(key: str) -> str:
         ConfigError: If there is not; the nearest spelling is in it.
 
     Example:
-        >>> known("campaign.buget")
+        >>> known("campaign.seeed")
         Traceback (most recent call last):
         ...
-        seiko.errors.ConfigError: There is no setting `campaign.buget`; did you mean `campaign.budget`?
+        seiko.errors.ConfigError: There is no setting `campaign.seeed`; did you mean `campaign.seed`?
     """
     if key in SETTINGS:
         return key
@@ -97,9 +97,10 @@ def checked(setting: Setting, value: Any) -> Any:
         if not (math.isfinite(value) and low <= value <= high):
             raise ConfigError(wanted)
         return float(value) if setting.kind == "number" else value
-    if setting.choices and value not in setting.choices:
-        near = difflib.get_close_matches(value, setting.choices, n=1)
-        raise ConfigError(wanted, hint=f"Did you mean {near[0]!r}?" if near else None)
+    for text in value if setting.kind == "list" else [value]:
+        if setting.choices and text not in setting.choices:
+            near = difflib.get_close_matches(text, setting.choices, n=1)
+            raise ConfigError(wanted, hint=f"Did you mean {near[0]!r}?" if near else None)
     return tuple(value) if setting.kind == "list" else value
 
 
@@ -127,6 +128,8 @@ def _is_argument(value: Any) -> bool:
 
 
 def _allowed(setting: Setting) -> str:
+    if setting.choices and setting.kind == "list":
+        return f"a list of {', '.join(setting.choices)}"
     if setting.choices:
         return f"one of {', '.join(setting.choices)}"
     text = KINDS[setting.kind]

@@ -143,6 +143,9 @@ def _yaml(text: str, source: str) -> tuple[Mapping[str, Any], Mapping[str, int]]
             hint="Install seiko with the extra `yaml`, or write campaign.toml.",
         ) from error
     try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.AliasToken):  # aliases of aliases grow without end
+                raise _YamlFault("An alias (*name) is not allowed; write it out.", token.start_mark.line + 1)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         lines: dict[str, int] = {}
         values = {} if root is None else _plain(root, "", lines, yaml)

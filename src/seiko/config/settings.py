@@ -73,18 +73,14 @@ class Config:
     )
     chain: str = _setting(
         "campaign.chain", "text", "qm9-graph",
-        "Pre-trained model to start from, which also says what a design is (seiko.zoo.names() lists them).",
+        """Pre-trained model to start from, which also says what a design is: a name of the zoo, or
+        module:function, found from this folder, that gives a chain and its domain.""",
         fixed=True,
     )  # fmt: skip
     num_steps: int | None = _setting(
         "campaign.num_steps", "whole", None,
         "Sampling steps of the chain; its own number if left out. Fewer are faster, less is valid.",
         fixed=True, least=1, most=100_000, example=32,
-    )  # fmt: skip
-    budget: int = _setting(
-        "campaign.budget", "whole", 480,
-        "Designs that may be asked for in all. Charged when a design is asked, whatever comes of it.",
-        fixed=True, least=1, most=10**9,
     )  # fmt: skip
     num_queries: int = _setting(
         "campaign.num_queries", "whole", 96, "Designs of one ask, unless the ask says otherwise.",
@@ -94,15 +90,50 @@ class Config:
         "campaign.seed", "whole", 0, "Of all randomness: the same file and readings give the same designs.",
         fixed=True, least=0, most=2**62,
     )  # fmt: skip
+    store: str | None = _setting(
+        "campaign.store", "text", None,
+        "Where everything is kept, if not in this folder: the address of a PostgreSQL database and a name.",
+        example="postgresql://host/database#first",
+    )  # fmt: skip
+    max_retries: int = _setting(
+        "campaign.max_retries", "whole", 2, "How often a failed trial may be tried again with `seiko retry`.",
+        fixed=True, least=0, most=1000,
+    )  # fmt: skip
     stale_seconds: float | None = _setting(
         "campaign.stale_seconds", "number", None,
         "Seconds after which a design that was asked and not told counts as stale; never if left out.",
-        least=1, example=1209600.0,
+        fixed=True, least=1, example=1209600.0,
+    )  # fmt: skip
+    budget: float = _setting(
+        "budget.total", "number", 480.0,
+        """What may be spent in all, in designs asked for, or in the unit below. Charged when a design is
+        asked, whatever comes of it.""",
+        fixed=True, least=1e-9, most=1e12,
+    )  # fmt: skip
+    unit: str = _setting(
+        "budget.unit", "text", "queries", "What the budget counts: queries, or a currency.", fixed=True
+    )
+    cost: float = _setting(
+        "budget.cost",
+        "number",
+        1.0,
+        "What one design costs, in this unit.",
+        fixed=True,
+        least=1e-9,
+        most=1e12,
+    )
+    charge_retries: bool = _setting(
+        "budget.charge_retries", "truth", False, "Whether a retry is charged again.", fixed=True
+    )
+    refund: tuple[str, ...] = _setting(
+        "budget.refund", "list", (), "Outcomes whose charge is given back.", fixed=True,
+        choices=("failed", "infeasible", "abandoned"),
     )  # fmt: skip
     method: str = _setting(
         "method.name", "text", "seiko_ucb",
         """How designs are chosen: seiko_ucb, seiko_bootstrap, seiko_thompson, greedy, non_adaptive,
-        online_ppo or random. To try another one on the same readings, fork the campaign.""",
+        online_ppo, random, or module:function, which is called with the chain and the domain. To try
+        another one on the same readings, fork the campaign.""",
         fixed=True,
     )  # fmt: skip
     arguments: Mapping[str, Any] = _setting(
@@ -123,6 +154,14 @@ class Config:
     batched: bool = _setting(
         "oracle.batched", "truth", False, "Whether the Python reward takes a list of designs instead of one."
     )
+    batch_size: int | None = _setting(
+        "oracle.batch_size", "whole", None,
+        "Designs of one call of a batched reward, or of one start of a program; all of an ask if left out.",
+        least=1, most=10**7, example=16,
+    )  # fmt: skip
+    persistent: bool = _setting(
+        "oracle.persistent", "truth", False, "Whether one process of the program answers all batches."
+    )
     noise_std: float | None = _setting(
         "oracle.noise_std", "number", None,
         "Standard deviation of one reading's noise, in reward units, where it is known.",
@@ -142,6 +181,11 @@ class Config:
     workers: int = _setting(
         "executor.workers", "whole", 2, "Evaluations at the same time.", least=1, most=10_000
     )
+    address: str | None = _setting(
+        "executor.address", "text", None,
+        "Of Dask's scheduler, or submitit's kind of cluster; this machine, or found out, if left out.",
+        example="tcp://10.0.0.1:8786",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.python is not None and self.command is not None:
@@ -160,10 +204,11 @@ class Config:
                 f"`campaign.name` must be at most 100 letters, digits, blanks and . , + ( ) - _, without "
                 f"two dots together; got {self.name!r}.",
             )
-        if self.num_queries > self.budget:
+        if self.num_queries * self.cost > self.budget:
             raise ConfigError(
-                f"`campaign.num_queries` is {self.num_queries} and `campaign.budget` only {self.budget}.",
-                hint="Ask for fewer designs at once, or raise the budget.",
+                f"`budget.total` is {self.budget:g}, less than one ask of "
+                f"{self.num_queries} costs ({self.num_queries * self.cost:g}).",
+                hint="Lower `campaign.num_queries`, or raise the budget.",
             )
 
 
@@ -187,7 +232,7 @@ def fixed_differences(before: Mapping[str, Any], now: Config) -> list[str]:
     """
     found = []
     for key, setting in SETTINGS.items():
-        value = getattr(now, ATTRIBUTES[key])
+        value = _plain(getattr(now, ATTRIBUTES[key]))
         if setting.fixed and key in before and before[key] != value:
             found.append(f"`{key}` was {before[key]!r} and is {value!r}")
     return found
@@ -201,4 +246,6 @@ def fixed_values(config: Config) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value

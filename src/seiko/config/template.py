@@ -50,8 +50,8 @@ def template(config: Config, style: str = "toml") -> str:
 def _explained(setting: Setting, indent: str) -> list[str]:
     text = f"FIXED. {setting.help}" if setting.fixed else setting.help
     if setting.choices:
-        text += f" One of {', '.join(setting.choices)}."
-    if setting.default is not None and setting.default != "":
+        text += f" {'Any' if setting.kind == 'list' else 'One'} of {', '.join(setting.choices)}."
+    if setting.default not in (None, "", ()):
         text += f" Default: {_literal(setting.default)}."
     return textwrap.wrap(text, 100, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
 

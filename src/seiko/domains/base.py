@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
+from seiko.tables.designs import DesignFormat
 from seiko.typing import Condition, State
 
 Design = TypeVar("Design")
@@ -39,6 +40,7 @@ class Domain(Generic[Design]):
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
         feature_kind: Whether features are counts (compared by Tanimoto similarity) or an embedding (by
             distance).
+        formats: Files of the field's own kind, by name, that designs can be written to and read from.
     """
 
     name: str
@@ -55,3 +57,4 @@ class Domain(Generic[Design]):
     metrics: Mapping[str, Callable[[Sequence[Design]], float]] = field(default_factory=dict)
     why_invalid: Callable[[Design], str] = lambda design: ""
     feature_kind: Literal["counts", "embedding"] = "embedding"
+    formats: Mapping[str, DesignFormat[Any]] = field(default_factory=dict)

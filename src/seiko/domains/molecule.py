@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seiko.domains.base import Domain
+from seiko.domains.molecule_files import FORMATS
 from seiko.errors import MissingDependencyError, ParameterError, ShapeError
 from seiko.typing import Condition, State
 
@@ -309,6 +310,7 @@ def molecule_domain(
         from_bytes=bytes.decode,
         render=draw_molecule,
         media_type="chemical/x-daylight-smiles",
+        formats=FORMATS,
         feature_kind="counts",
         metrics={
             "diversity": lambda designs: tanimoto_diversity([d for d in designs if not why_invalid(d)]),

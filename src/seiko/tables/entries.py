@@ -28,8 +28,9 @@ class Entry:
         state: Complete, failed, infeasible or abandoned.
         value: The reading, if and only if complete.
         noise_std: Standard deviation of its noise, where given.
-        replicate: Which repetition of the measurement, where there are several.
+        replicate: Which repetition of the measurement, where there are several: a number, or a well.
         note: Free text.
+        cost: What it cost, where the budget is in cost.
     """
 
     row: int
@@ -38,8 +39,9 @@ class Entry:
     state: TrialState
     value: float | None = None
     noise_std: float | None = None
-    replicate: int | None = None
+    replicate: int | str | None = None
     note: str = ""
+    cost: float | None = None
 
 
 class EntryFault(ValueError):
@@ -68,8 +70,9 @@ class EntryParser:
             state=_state(cells.get("status"), value, noise),
             value=value,
             noise_std=noise,
-            replicate=self._whole(cells, "replicate", 0),
+            replicate=_replicate(cells.get("replicate")),
             note=_note(cells.get("note")),
+            cost=self._cost(cells),
         )
 
     def _number(self, cells: Mapping[str, Cell], name: str) -> float | None:
@@ -88,6 +91,12 @@ class EntryParser:
             return whole_of(cells[name], least=least)
         except NumberFault as fault:
             raise EntryFault(f"`{name}` {fault}.") from None
+
+    def _cost(self, cells: Mapping[str, Cell]) -> float | None:
+        cost = self._number(cells, "cost")
+        if cost is not None and cost < 0:
+            raise EntryFault(f"`cost` is {cost}; it is at least 0.")
+        return cost
 
     def _noise(self, cells: Mapping[str, Cell]) -> float | None:
         given = {name: self._number(cells, name) for name in ("noise_std", "sem")}
@@ -110,6 +119,20 @@ def _design(cells: Mapping[str, Cell]) -> str:
     if not isinstance(cell, str):
         raise EntryFault(f"`design` is {cell!r}, which is a number and no text; format the column as text.")
     return unguard(cell).strip()
+
+
+def _replicate(cell: Cell) -> int | str | None:
+    if is_blank(cell):
+        return None
+    try:
+        return whole_of(cell)
+    except NumberFault:
+        text = cell.strip() if isinstance(cell, str) and not isinstance(cell, Formula) else ""
+    if text[:1].isalpha() and text.isprintable() and len(text) <= 64:
+        return text
+    raise EntryFault(
+        f"`replicate` is {shown(cell)}; it must be a whole number, or a short name such as a well's."
+    )
 
 
 def _note(cell: Cell) -> str:

@@ -17,7 +17,7 @@ FILLED_COLUMNS = ("value", "noise_std", "replicate", "status", "note")
 BATCH_COLUMNS = ("trial_id", "round", "design", "predicted_mean", "predicted_std", *FILLED_COLUMNS)
 """The columns of a batch, in order."""
 
-KNOWN = (*BATCH_COLUMNS, "sem", "key")
+KNOWN = (*BATCH_COLUMNS, "sem", "cost", "key", "state")
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _check_group(group: Sequence[Entry], problems: Problems) -> None:
     """Several rows about one thing must be numbered replicates of one measurement."""
     if len(group) == 1:
         return
-    first: dict[int | None, int] = {}
+    first: dict[int | str | None, int] = {}
     name = f"trial {group[0].trial_id}" if group[0].trial_id is not None else "this design"
     for entry in group:
         if entry.replicate is None or entry.replicate in first:

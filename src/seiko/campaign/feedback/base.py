@@ -75,3 +75,12 @@ def in_order(stream: Iterator[Mapping[int, Observation]], trials: Sequence[Trial
 def numbered(designs: Sequence[Any]) -> list[Trial[Any]]:
     """Designs as trials of no campaign, numbered from 0."""
     return [Trial(i, 0, design, str(i)) for i, design in enumerate(designs)]
+
+
+def rest_of(generator: Any, stop: KeyboardInterrupt) -> Any:
+    """What a generator still has to say when it is told to stop; None if nothing."""
+    throw = getattr(generator, "throw", None)
+    try:
+        return None if throw is None else throw(stop)
+    except (KeyboardInterrupt, StopIteration):
+        return None

@@ -1,34 +1,32 @@
-"""Sources of rewards, and the loop that spends a budget on one."""
+"""A Python function as feedback: here, in processes, in coroutines, or on any executor."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+import inspect
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import closing
+from functools import partial
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
 
-from seiko.campaign.numbers import as_number
+from seiko.campaign.feedback.answers import Reader, attempt, attempt_async
+from seiko.campaign.feedback.base import failure, in_order, numbered, rest_of
+from seiko.campaign.feedback.flights import Flights, Outcome, shut_down
+from seiko.campaign.feedback.loops import CoroutineExecutor
+from seiko.campaign.feedback.workers import WorkerProcesses
+from seiko.campaign.numbers import whole
 from seiko.errors import ObservationError, ParameterError
-from seiko.records import Observation, Trial, TrialState, is_finite_number
+from seiko.records import Observation, Trial, is_finite_number
 
-if TYPE_CHECKING:
-    from seiko.campaign.campaign import Campaign
-    from seiko.campaign.status import CampaignStatus
+Readings = dict[int, Observation]
 
-Design = TypeVar("Design")
-AnyDesign = TypeVar("AnyDesign", contravariant=True)
+HOLD = 0.2
+"""Seconds that a reading may wait for others before it is given on, where one takes less."""
 
-ENOUGH_FAILURES = 5
-"""So many failures, and nothing else, in one round stop a run even after earlier successes."""
-
-
-class Feedback(Protocol[AnyDesign]):
-    """A costly source of rewards: an assay, a simulator, a person.
-
-    ``evaluate`` answers one observation a design, in their order. What could not be measured is a failed
-    observation, never a number.
-    """
-
-    def evaluate(self, designs: Sequence[AnyDesign]) -> Sequence[Observation]: ...
+COROUTINES = 16
+"""Coroutines at a time, unless `workers` says otherwise."""
 
 
 class CallableFeedback:
@@ -37,13 +35,24 @@ class CallableFeedback:
     A design whose call raises, or gives None, NaN or an infinite number, is failed, with the reason as its
     note. An :class:`~seiko.Observation` is passed on as it is.
 
+    Called one design after the other in this process, unless `workers`, `timeout` or `executor` is given, or
+    the function is a coroutine function. A lost worker, a job that the executor gave up and a design that
+    took too long are failed; the others are not touched.
+
     Args:
-        function: One design to its reward; with `batched`, a list of designs to as many rewards.
-        batched: Whether the function takes all designs at once; then an exception fails them all.
+        function: One design to its reward; with `batched`, a list of designs to as many rewards. A function
+            or a coroutine function.
+        batched: Whether the function takes several designs at once; then an exception fails them all.
+        batch_size: Designs of one call, with `batched`; all by default.
         noise_std: Standard deviation of its noise, in reward units, where it is known.
+        workers: Calls at a time: processes, or coroutines, or jobs handed to `executor`.
+        timeout: Seconds for one call.
+        executor: A ``concurrent.futures.Executor``, or better a function that makes one, since a broken one
+            can then be made anew. Without it, processes (:class:`WorkerProcesses`).
 
     Raises:
-        ParameterError: If `function` cannot be called, or `noise_std` is not a finite number >= 0.
+        ParameterError: If `function` cannot be called, or cannot be sent to a process though it must be, or a
+            number is out of range.
 
     Example:
         >>> [o.value for o in CallableFeedback(len).evaluate(["CCO", "C"])]
@@ -51,146 +60,186 @@ class CallableFeedback:
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, batched: bool = False, noise_std: float | None = None
+        self,
+        function: Callable[..., Any],
+        *,
+        batched: bool = False,
+        batch_size: int | None = None,
+        noise_std: float | None = None,
+        workers: int | None = None,
+        timeout: float | None = None,
+        executor: Executor | Callable[[], Executor] | None = None,
     ) -> None:
         if not callable(function):
             raise ParameterError(f"`function` must be callable; got {function!r}.")
         if noise_std is not None and not (is_finite_number(noise_std) and noise_std >= 0):
             raise ParameterError(f"`noise_std` must be a finite number >= 0; got {noise_std!r}.")
+        if timeout is not None and not (is_finite_number(timeout) and timeout > 0):
+            raise ParameterError(f"`timeout` must be a number of seconds > 0; got {timeout!r}.")
+        if batch_size is not None and not batched:
+            raise ParameterError(
+                "`batch_size` needs a function of several designs.", hint="Set batched=True."
+            )
         self.function = function
         self.batched = batched
+        self.batch_size = None if batch_size is None else whole("batch_size", batch_size, least=1)
         self.noise_std = noise_std
+        self.timeout = timeout
+        self.workers = None if workers is None else whole("workers", workers, least=1)
+        self._is_async = is_coroutine_function(function)
+        self._executor = executor
+        self._flights: Flights | None = None
+        self._reader = Reader(_name_of(function), noise_std)
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether calls are made elsewhere than in the caller's thread."""
+        return self._is_async or any(x is not None for x in (self.workers, self.timeout, self._executor))
 
     def evaluate(self, designs: Sequence[Any]) -> list[Observation]:
-        """One observation a design.
+        """One observation a design, in their order.
 
         Raises:
             ObservationError: If the function answers something that is no reward, or too few or too many.
         """
-        if self.batched:
-            return self._evaluate_together(list(designs))
-        return [self._evaluate_one(design) for design in designs]
+        trials = numbered(designs)
+        return in_order(self.stream(trials), trials)
 
-    def _evaluate_one(self, design: Any) -> Observation:
+    def stream(self, trials: Sequence[Trial[Any]]) -> Generator[Readings, None, None]:
+        """Readings in small batches as they come, by trial id.
+
+        Raises:
+            ObservationError: As :meth:`evaluate`; the readings that came with it are given first.
+        """
+        jobs = self._jobs(list(trials))
+        outcomes = self._elsewhere().outcomes(jobs) if self.is_parallel else self._here(jobs)
+        with closing(outcomes):
+            try:
+                for batch in outcomes:
+                    readings, wrong = self._read(batch)
+                    if readings:
+                        yield readings
+                    if wrong is not None:
+                        raise wrong
+            except KeyboardInterrupt as stop:
+                yield self._read(rest_of(outcomes, stop) or [])[0]
+                raise
+
+    def close(self) -> None:
+        """End the workers, if there are any; the feedback may be used again."""
+        flights, self._flights = self._flights, None
+        if flights is not None and flights.executor is not self._executor:
+            shut_down(flights.executor, now=True)
+
+    def __enter__(self) -> CallableFeedback:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _jobs(self, trials: list[Trial[Any]]) -> list[list[Trial[Any]]]:
+        size = (self.batch_size or max(1, len(trials))) if self.batched else 1
+        return [trials[start : start + size] for start in range(0, len(trials), size)]
+
+    def _here(self, jobs: list[list[Trial[Any]]]) -> Generator[list[Outcome], None, None]:
+        """One job after the other in this thread; interrupted, it gives what there is, then raises."""
+        held: list[Outcome] = []
+        since = time.monotonic()
         try:
-            answer = self.function(design)
-        except Exception as error:  # whatever a user's reward raises is this design's failure
-            return _failure(error)
-        return self._observation(answer, design)
+            for job in jobs:
+                held.append(Outcome(job, attempt(self.function, self._argument(job))))
+                if time.monotonic() - since > HOLD:
+                    yield held
+                    held, since = [], time.monotonic()
+        except KeyboardInterrupt:
+            yield held
+            raise
+        yield held
 
-    def _evaluate_together(self, designs: list[Any]) -> list[Observation]:
-        if not designs:
-            return []
-        try:
-            answers = self.function(designs)
-        except Exception as error:
-            return [_failure(error)] * len(designs)
-        return [self._observation(a, d) for a, d in zip(self._listed(answers, designs), designs, strict=True)]
+    def _argument(self, job: list[Trial[Any]]) -> Any:
+        return [trial.design for trial in job] if self.batched else job[0].design
 
-    def _listed(self, answers: Any, designs: list[Any]) -> list[Any]:
-        expected = f"{len(designs)} values for {len(designs)} designs"
-        if isinstance(answers, (str, bytes, Mapping)) or getattr(answers, "ndim", 1) == 0:
-            raise ObservationError(f"The reward {self._name} must give {expected}; it gave {answers!r}.")
-        try:
-            listed = list(answers)
-        except TypeError:
-            raise ObservationError(
-                f"The reward {self._name} must give {expected}; it gave {answers!r}."
-            ) from None
-        if len(listed) != len(designs):
-            raise ObservationError(
-                f"The reward {self._name} gave {len(listed)} values for {len(designs)} designs.",
-                hint="Give one value a design, in their order; None for one that could not be measured.",
+    def _read(self, batch: Iterable[Outcome]) -> tuple[Readings, ObservationError | None]:
+        """The readings of a batch, and what is wrong with the first answer that is none."""
+        readings: Readings = {}
+        wrong: ObservationError | None = None
+        for outcome in batch:
+            try:
+                readings.update(self._readings(outcome))
+            except ObservationError as error:
+                wrong = wrong or error
+        return readings, wrong
+
+    def _readings(self, outcome: Outcome) -> Readings:
+        job = outcome.job
+        if outcome.error is not None:
+            return {trial.id: failure(outcome.error) for trial in job}
+        answered, answer = outcome.answer
+        if not answered:
+            return {trial.id: Observation.failed(answer) for trial in job}
+        if not self.batched:
+            return {job[0].id: self._reader.one(answer, job[0].design)}
+        observations = self._reader.many(answer, [trial.design for trial in job])
+        return {trial.id: o for trial, o in zip(job, observations, strict=True)}
+
+    def _elsewhere(self) -> Flights:
+        if self._flights is None:
+            make = self._make()
+            executor = self._executor if make is None else make()
+            assert isinstance(executor, Executor)
+            if isinstance(executor, (WorkerProcesses, ProcessPoolExecutor)):
+                _check_picklable(self.function)
+            in_flight = self.workers or _width(executor)
+            call = attempt_async if self._is_async else attempt
+            self._flights = Flights(
+                partial(_call, call, self.function, self.batched),
+                executor=executor,
+                make=make,
+                in_flight=in_flight,
+                timeout=self.timeout,
             )
-        return listed
+        return self._flights
 
-    def _observation(self, answer: Any, design: Any) -> Observation:
-        if isinstance(answer, Observation):
-            return answer
-        if answer is None:
-            return Observation.failed("the reward gave None")
-        number = as_number(answer)
-        if number is None:
-            raise ObservationError(
-                f"The reward {self._name} must give a number a design; for {design!r} it gave {answer!r}.",
-                hint="Give a float, an Observation, or None for one that could not be measured.",
-            )
-        if not math.isfinite(number):
-            return Observation.failed(f"the reward gave {number}")
-        return Observation(number, noise_std=self.noise_std)
-
-    @property
-    def _name(self) -> str:
-        return getattr(self.function, "__qualname__", None) or repr(self.function)
+    def _make(self) -> Callable[[], Executor] | None:
+        if isinstance(self._executor, Executor):
+            return None
+        if self._executor is not None:
+            return self._executor
+        return CoroutineExecutor if self._is_async else partial(WorkerProcesses, self.workers or 1)
 
 
-def run(
-    campaign: Campaign[Design],
-    feedback: Feedback[Design],
-    *,
-    progress: Callable[[CampaignStatus], None] | None = None,
-) -> Mapping[str, Any]:
-    """Spend what is left of a campaign's budget, and learn from all of it.
-
-    Trials that an earlier run left pending are evaluated first: a run that was cut off is simply run again.
-
-    Args:
-        campaign: The campaign.
-        feedback: Evaluates each round's designs.
-        progress: Called with the campaign's status after every round.
-
-    Returns:
-        The proposer's last report, as of :meth:`Campaign.finish`.
-
-    Raises:
-        ObservationError: If the feedback answers something that is not one observation a design. Or if a
-            whole round failed, and there has been no reading so far or the round had at least 5 trials; the
-            failures are recorded first.
-    """
-    while True:
-        trials = list(campaign.history.open)
-        if not trials:
-            if not campaign.queries_left:
-                return campaign.finish()
-            trials = campaign.ask()
-        observations = _evaluated(feedback, trials)
-        campaign.tell({t.id: o for t, o in zip(trials, observations, strict=True)})
-        if progress is not None:
-            progress(campaign.status())
-        _stop_if_hopeless(campaign, trials, observations)
-
-
-def _evaluated(feedback: Feedback[Design], trials: Sequence[Trial[Design]]) -> list[Observation]:
-    observations = list(feedback.evaluate([t.design for t in trials]))
-    name = type(feedback).__name__
-    if len(observations) != len(trials):
-        raise ObservationError(
-            f"{name}.evaluate gave {len(observations)} observations for {len(trials)} designs.",
-            hint="Nothing was told; the trials are still pending.",
-        )
-    for trial, observation in zip(trials, observations, strict=True):
-        if not isinstance(observation, Observation):
-            raise ObservationError(
-                f"{name}.evaluate must give Observations; for trial {trial.id} it gave {observation!r}.",
-                hint="Nothing was told. Wrap a plain function as CallableFeedback(function).",
-            )
-    return observations
-
-
-def _stop_if_hopeless(
-    campaign: Campaign[Any], trials: Sequence[Trial[Any]], observations: Sequence[Observation]
-) -> None:
-    if any(o.state is not TrialState.FAILED for o in observations):
-        return
-    history = campaign.history
-    if len(trials) < ENOUGH_FAILURES and (history.complete or history.infeasible):
-        return
-    raise ObservationError(
-        f"All {len(trials)} readings of round {trials[-1].round} failed; the first: "
-        f"{observations[0].note or 'no reason given'}.",
-        hint=f"They are recorded. Mend the reward and run again; {campaign.queries_left} queries are left.",
+def is_coroutine_function(function: Any) -> bool:
+    """Whether a call of it must be awaited."""
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
     )
 
 
-def _failure(error: Exception) -> Observation:
-    return Observation.failed(f"{type(error).__name__}: {error}")
+def _call(call: Any, function: Any, batched: bool, job: Sequence[Trial[Any]]) -> Any:
+    """What a worker does with a job; on top level, so that it can be sent there."""
+    return call(function, [trial.design for trial in job] if batched else job[0].design)
+
+
+def _width(executor: Executor) -> int:
+    """How many jobs an executor works on at a time, as far as it says."""
+    for name in ("num_workers", "_max_workers"):
+        width = getattr(executor, name, None)
+        if isinstance(width, int) and width > 0:
+            return width
+    return COROUTINES
+
+
+def _check_picklable(function: Any) -> None:
+    try:
+        ForkingPickler.dumps(function)
+    except Exception as error:
+        raise ParameterError(
+            f"The reward {_name_of(function)} cannot be sent to a worker process: {error}.",
+            hint="Define it with `def` at the top level of a module, or give a thread pool as `executor`.",
+        ) from error
+
+
+def _name_of(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)

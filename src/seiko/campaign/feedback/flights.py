@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,23 +29,23 @@ class Outcome:
 @dataclass
 class _Flight:
     job: Any
-    started: float | None
+    handed_over: float
 
 
 class Flights:
     """Evaluates jobs on whatever executor there is.
 
     At most `in_flight` jobs are handed over at a time, so that those that have not begun can be withdrawn.
-    When an executor breaks, the jobs it held are evaluated anew on a fresh one, **one at a time**, so that the
-    one that breaks it again is known; only that one is given up.
+    When an executor breaks, the jobs it held are evaluated anew on a fresh one, **one at a time**, so that
+    the one that breaks it again is known; only that one is given up.
 
     Args:
         function: Called with a job, in a worker.
         make: Makes the executor, and fresh ones when it breaks; or None where `executor` cannot be made anew.
         executor: The one to begin with.
         in_flight: Number of jobs handed over at a time.
-        timeout: Seconds for a job, from its start where the executor says when that is
-            (``says_when_running``), else from when it was handed over; None for no limit.
+        timeout: Seconds for a job, from its start where the executor says when that was
+            (``started_at(future)``), else from when it was handed over; None for no limit.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Flights:
         self._waiting: deque[Any] = deque()
         self._suspects: deque[Any] = deque()
 
-    def outcomes(self, jobs: Iterable[Any]) -> Iterator[list[Outcome]]:
+    def outcomes(self, jobs: Iterable[Any]) -> Generator[list[Outcome], None, None]:
         """What became of the jobs, in small batches, as it becomes known.
 
         Closed or interrupted, it withdraws what has not begun and ends what can be ended. After a
@@ -106,8 +106,7 @@ class Flights:
                     return
                 self._renew(error)
                 continue
-            started = None if getattr(self.executor, "says_when_running", False) else time.monotonic()
-            self._flying[future] = _Flight(queue.popleft(), started)
+            self._flying[future] = _Flight(queue.popleft(), time.monotonic())
         if room < 1 and not self._flying:
             self._renew(TimeoutError("every worker is stuck"))
 
@@ -151,11 +150,10 @@ class Flights:
     def _give_up_late(self) -> None:
         if self._timeout is None:
             return
-        now = time.monotonic()
+        clock = getattr(self.executor, "started_at", None)
         for future, flight in list(self._flying.items()):
-            if flight.started is None and future.running():
-                flight.started = now
-            if flight.started is not None and now - flight.started > self._timeout and not future.done():
+            start = flight.handed_over if clock is None else clock(future)
+            if start is not None and time.monotonic() - start > self._timeout and not future.done():
                 self._flying[self._late(future)] = self._flying.pop(future)
 
     def _late(self, future: Future[Any]) -> Future[Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from queue import SimpleQueue
 from threading import Lock
-from contextlib import suppress
 from typing import Any
 
 from seiko.campaign.feedback.base import described
@@ -36,6 +37,9 @@ class WorkerProcesses(Executor):
     Raises:
         ParameterError: If `num_workers` is no whole number >= 1.
     """
+
+    replaces_workers = True
+    """A lost worker breaks one job, not the executor."""
 
     def __init__(self, num_workers: int | None = None) -> None:
         wanted = (os.cpu_count() or 1) if num_workers is None else num_workers
@@ -63,6 +67,14 @@ class WorkerProcesses(Executor):
             if worker is not None:
                 worker.end()
 
+    def started_at(self, future: Future[Any]) -> float | None:
+        """When its worker began this job, by ``time.monotonic``; None if it has not, or is done.
+
+        Starting a process and importing what the job needs are not counted.
+        """
+        worker = self._busy.get(future)
+        return None if worker is None else worker.began
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more jobs; without `wait`, end those that run."""
         if not wait:
@@ -89,6 +101,7 @@ class _Worker:
         self._process: Any = None
         self._pipe: Connection | None = None
         self._ended = False
+        self.began: float | None = None
 
     def call(self, fn: Any, args: Any, kwargs: Any) -> Any:
         if self._ended:
@@ -96,17 +109,25 @@ class _Worker:
         if self._process is None or not self._process.is_alive():
             self._start()
         try:
-            worked, result = self._exchange((fn, args, kwargs))
+            self._send((fn, args, kwargs))
+            self._receive()  # it has read the job, imports included
+            self.began = time.monotonic()
+            worked, result = self._receive()
         except (EOFError, OSError):
             raise BrokenProcessPool(f"the worker process was lost ({self._epitaph()})") from None
+        finally:
+            self.began = None
         if not worked:
             raise RemoteError(result)
         return result
 
-    def _exchange(self, job: Any) -> Any:
-        """Send a job and await its answer; `poll`, because a child of the worker may hold the pipe open."""
+    def _send(self, job: Any) -> None:
         assert self._pipe is not None
         self._pipe.send(job)
+
+    def _receive(self) -> Any:
+        """The next message; looks after the process, because a child of it may hold the pipe open."""
+        assert self._pipe is not None
         while not self._pipe.poll(0.5):
             if not self._process.is_alive() and not self._pipe.poll(0):
                 raise EOFError
@@ -151,8 +172,10 @@ def _serve(pipe: Connection) -> None:
         except (EOFError, OSError):
             return
         except Exception as error:
+            pipe.send("read")
             _send(pipe, False, f"the job could not be read in its worker: {described(error)}")
             continue
+        pipe.send("read")
         try:
             answer = (True, fn(*args, **kwargs))
         except Exception as error:
