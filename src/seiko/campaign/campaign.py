@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -261,9 +261,11 @@ class Campaign(Generic[Design]):
         """Record readings; fast, and all of them or none. See :meth:`Journal.tell`."""
         return self.journal.tell(readings, stacklevel=3)
 
-    def start(self, ids: Iterable[int], *, timeout: float | None = None, by: str = "") -> list[int]:
+    def start(
+        self, ids: Iterable[int], *, timeout: float | None = None, by: str = "", gone: Collection[str] = ()
+    ) -> list[int]:
         """Mark awaited trials as running. See :meth:`Journal.start`."""
-        return self.journal.start(ids, timeout=timeout, by=by)
+        return self.journal.start(ids, timeout=timeout, by=by, gone=gone)
 
     def retry(self, ids: Iterable[int] | None = None) -> list[int]:
         """Let failed and stale trials wait for a reading again. See :meth:`Journal.retry`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from sqlalchemy import insert, select
@@ -72,8 +73,7 @@ def _journal(transaction: Transaction) -> Iterator[Finding]:
 
 def _tables(transaction: Transaction, location: Location) -> Iterator[Finding]:
     """The journal replayed beside the tables, row by row."""
-    engine = connect(location, file=":memory:")
-    with writing(engine) as connection:
+    with TemporaryDirectory() as folder, writing(connect(location, file=f"{folder}/replay")) as connection:
         metadata.create_all(connection)
         connection.execute(insert(meta_table).values(schema_version=SCHEMA_VERSION))
         fresh = Projection(connection, "the replay")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -22,20 +25,21 @@ def connect(location: Location, *, file: Any = None) -> Engine:
 
     Args:
         location: Where the campaign is.
-        file: Another SQLite file in place of the folder's own, or ":memory:".
+        file: Another SQLite file in place of the folder's own.
 
     Raises:
         MissingDependencyError: If it is in PostgreSQL, and psycopg is not installed.
     """
     if location.folder is None and file is None:
         return _server(location)
-    return _sqlite(str(file or location.database))
+    return _sqlite(str(file or location.database.absolute()))
 
 
+@lru_cache(maxsize=64)
 def _sqlite(database: str) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=database),
-        poolclass=None if database == ":memory:" else NullPool,
+        poolclass=NullPool,
         connect_args={"timeout": WAIT_SECONDS},
     )
 
@@ -53,36 +57,49 @@ def _sqlite(database: str) -> Engine:
 
 
 def _server(location: Location) -> Engine:
+    key = advisory_key(location, "write")
+    return _server_engine(location.url).execution_options(
+        schema_translate_map={None: location.schema}, seiko_lock=key
+    )
+
+
+@lru_cache(maxsize=16)
+def _server_engine(address: str) -> Engine:
+    """One pool of connections for all campaigns of a database; a forked process makes its own."""
     try:
-        url = make_url(location.url).set(drivername="postgresql+psycopg")
+        url = make_url(address).set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError) as error:
-        raise ParameterError(f"{location} is not the URL of a database: {error}.") from error
+        raise ParameterError(f"{address!r} is not the URL of a database: {error}.") from error
     try:
         engine = create_engine(
             url,
-            poolclass=NullPool,
+            pool_size=2,
+            max_overflow=30,
+            pool_pre_ping=True,
             connect_args={"application_name": "seiko", "connect_timeout": int(WAIT_SECONDS)},
         )
     except (ImportError, NoSuchModuleError) as error:
         raise MissingDependencyError(
             "A campaign in PostgreSQL needs the package psycopg.", hint="pip install 'seiko[postgres]'"
         ) from error
+    os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(WAIT_SECONDS * 1000)}ms'")
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
-        if writes:  # the next statement sees whatever was committed while this one waited
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (advisory_key(location, "write"),))
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            return
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = '{int(WAIT_SECONDS * 1000)}ms'; SET LOCAL synchronous_commit = on"
+        )
+        if options.get("writes"):  # the next statement sees whatever was committed while this one waited
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (options["seiko_lock"],))
 
-    return engine.execution_options(schema_translate_map={None: location.schema})
+    return engine
 
 
 def advisory_key(location: Location, purpose: str) -> int:
     """The number of a campaign's lock in its database, a signed 64-bit one."""
-    import hashlib
-
     digest = hashlib.sha256(f"seiko/{purpose}/{location.name}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seiko.campaign import status
@@ -160,13 +160,16 @@ class Journal:
         told = read_readings(readings)
         return self._change(told, lambda desk: desk.amend(told, reason))
 
-    def start(self, ids: Iterable[int], *, timeout: float | None = None, by: str = "") -> list[int]:
+    def start(
+        self, ids: Iterable[int], *, timeout: float | None = None, by: str = "", gone: Collection[str] = ()
+    ) -> list[int]:
         """Mark awaited trials as running, so that nobody else measures them.
 
         Args:
             ids: Of the trials.
             timeout: Seconds until they are stale; the campaign's own by default.
             by: Who measures them: "robot 2", "host:pid".
+            gone: Those who are known to measure no more; what they had begun is free.
 
         Returns:
             Ids of those that are now the caller's; what runs elsewhere and is not stale is left out.
@@ -175,7 +178,7 @@ class Journal:
             TrialError: If a trial is unknown, or is not awaited.
         """
         seconds = check_timeout(timeout)
-        return self._change(ids, lambda desk: desk.start(seconds, str(by)))
+        return self._change(ids, lambda desk: desk.start(seconds, str(by), gone))
 
     def retry(self, ids: Iterable[int] | None = None) -> list[int]:
         """Let failed and stale trials wait for a reading again; by default all that may.

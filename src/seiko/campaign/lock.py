@@ -55,7 +55,8 @@ def exclusive_on_server(engine: Engine, location: Location, *, wait: float = 0.0
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not _tried(lambda: bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key)), wait):
             raise _busy(str(location), _holder(connection, key["key"]))
-        yield  # closing the connection releases the lock
+        connection.detach()
+        yield  # closing this connection, which no pool keeps, releases the lock
 
 
 def _tried(attempt: Callable[[], bool], wait: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -130,7 +130,7 @@ class Desk:
         assert self._spent is not None
         self._spent += amount
 
-    def start(self, timeout: float | None, by: str) -> list[NewEvent]:
+    def start(self, timeout: float | None, by: str, gone: Collection[str] = ()) -> list[NewEvent]:
         """Those that are not running elsewhere are running from now on."""
         now, mine = time.time(), []
         for id_ in self.ids:
@@ -143,7 +143,7 @@ class Desk:
                     ),
                     id_,
                 )
-            elsewhere = row.seen(now) is TrialState.RUNNING and row.worker not in ("", by)
+            elsewhere = row.seen(now) is TrialState.RUNNING and row.worker not in ("", by, *gone)
             if not elsewhere:
                 mine.append(id_)
         seconds = self._settings.timeout if timeout is None else timeout

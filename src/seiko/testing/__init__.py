@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seiko.testing.chains import check_chain
     from seiko.testing.domains import check_domain
     from seiko.testing.proposers import check_proposer
+    from seiko.testing.stores import check_store
     from seiko.testing.surrogates import check_surrogate
     from seiko.testing.updaters import check_updater
 
@@ -25,11 +26,12 @@ _MODULES = {
     "check_chain": "seiko.testing.chains",
     "check_domain": "seiko.testing.domains",
     "check_proposer": "seiko.testing.proposers",
+    "check_store": "seiko.testing.stores",
     "check_surrogate": "seiko.testing.surrogates",
     "check_updater": "seiko.testing.updaters",
 }
 
-__all__ = ["check_chain", "check_domain", "check_proposer", "check_surrogate", "check_updater"]
+__all__ = ["check_chain", "check_domain", "check_proposer", "check_store", "check_surrogate", "check_updater"]
 
 
 def __getattr__(name: str) -> Any:
