@@ -86,3 +86,13 @@ def waits_for_a_child(folder, word):
 async def gentle(word):
     await asyncio.sleep(0.05)
     return float(len(word))
+
+
+def tells_its_process(folder, word):
+    """Writes its process id; for "wait" it then waits to be killed."""
+    partial = Path(folder, f".{word}")
+    partial.write_text(str(os.getpid()))
+    partial.rename(Path(folder, word))
+    if word == "wait":
+        time.sleep(600)
+    return float(len(word))

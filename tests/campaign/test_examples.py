@@ -7,7 +7,18 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ["campaign", "feedback", "numbers", "status", "store"]
+MODULES = [
+    "campaign",
+    "feedback.base",
+    "feedback.callables",
+    "feedback.executable",
+    "feedback.loops",
+    "feedback.messages",
+    "feedback.retries",
+    "numbers",
+    "status",
+    "store",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -109,7 +109,7 @@ def test_a_pool_that_broke_by_chance_costs_nobody_a_reading(tmp_path):
 def test_a_broken_pool_that_cannot_be_made_anew_gives_what_it_has_then_says_so():
     words = ["a", "bb", "die", "ccc", "dddd", "eeeee", "ffffff"]
     found, feedback = {}, CallableFeedback(rewards.kills_itself, executor=spawn_pool(1))
-    with pytest.raises(ObservationError, match="ProcessPoolExecutor takes no more work.*Give a function"):
+    with pytest.raises(ObservationError, match=r"ProcessPoolExecutor takes no more work.*Give a function"):
         for batch in feedback.stream(trials(words)):
             found.update(batch)
     assert [found[10].value, found[11].value, found[12].value] == [1.0, 2.0, None]
@@ -143,9 +143,9 @@ def test_threads_that_hang_are_failed_and_replaced():
             time.sleep(0.05)
         return len(word)
 
-    with CallableFeedback(reward, executor=partial(ThreadPoolExecutor, 2), timeout=0.5) as feedback:
-        with at_most(6):
-            found = feedback.evaluate(["hang", "hang", "a", "bb"])
+    threads = partial(ThreadPoolExecutor, 2)
+    with CallableFeedback(reward, executor=threads, timeout=0.5) as feedback, at_most(6):
+        found = feedback.evaluate(["hang", "hang", "a", "bb"])
     assert values(found) == [None, None, 1.0, 2.0]
 
 
@@ -159,7 +159,7 @@ def test_errors_and_answers_that_do_not_travel():
 
 
 def test_a_function_that_cannot_be_sent_is_refused_with_a_hint():
-    with pytest.raises(ParameterError, match="cannot be sent to a worker process.*top level"):
+    with pytest.raises(ParameterError, match=r"cannot be sent to a worker process.*top level"):
         CallableFeedback(lambda word: 1.0, workers=1).evaluate(["a"])
 
 

@@ -107,6 +107,14 @@ class Child:
         deadline = time.monotonic() + 1.0
         for thread in self._readers:
             thread.join(max(0.0, deadline - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._readers):
+            self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with suppress(OSError):
+                if stream is not None:
+                    stream.close()
 
     def complaints(self) -> str:
         """The end of its standard error."""

@@ -169,7 +169,7 @@ class _Loop:
         )
 
     def _stop_if_hopeless(self, trials: Sequence[Trial[Any]], failed: Batch) -> None:
-        if len(failed) < len(trials):
+        if not trials or len(failed) < len(trials):
             return
         status = self._campaign.status()
         if len(trials) < ENOUGH_FAILURES and (status.num_complete or status.num_infeasible):
