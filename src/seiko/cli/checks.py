@@ -16,7 +16,9 @@ from seiko.errors import ConfigError, SeikoError
 
 if TYPE_CHECKING:
     from seiko.campaign import Journal
+    from seiko.campaign.checks import Finding
 
+REBUILD = "Rebuild them from the journal: seiko doctor DIR --mend."
 LITTLE_SPACE = 2**30
 NO_SPACE = 100 * 2**20
 LEFTOVERS = ("*.part", ".*.part")
@@ -88,14 +90,10 @@ def _settings(journal: Journal, place: Place, found: list[Check]) -> Config | No
 
 
 def _of_store(journal: Journal, mend: bool) -> Iterator[Check]:
-    try:
-        findings = list(journal.check(deep=True))
-    except SeikoError as error:
-        yield _failed("database", error)
-        return
+    findings = _findings(journal)
     if findings and mend:
         mended = _rebuilt(journal)
-        left = list(journal.check(deep=True)) if mended else findings
+        left = _findings(journal) if mended else findings
         for finding in findings:
             if finding not in left:
                 yield Check("database", "mended", finding.what, "The tables were rebuilt from the journal.")
@@ -106,10 +104,21 @@ def _of_store(journal: Journal, mend: bool) -> Iterator[Check]:
         yield Check("database", "ok", "Journal, checksums, tables and artifacts agree.")
 
 
+def _findings(journal: Journal) -> list[Finding]:
+    from seiko.campaign.checks import Finding
+
+    try:
+        return list(journal.check(deep=True))
+    except SeikoError as error:
+        return [Finding("error", error.message, error.hint or "")]
+    except Exception as error:  # tables that somebody else wrote into hold anything
+        return [Finding("error", f"The tables are damaged: {type(error).__name__}: {error}.", REBUILD)]
+
+
 def _rebuilt(journal: Journal) -> bool:
     try:
         journal.rebuild()
-    except SeikoError:
+    except Exception:  # what is wrong stays in the list of findings
         return False
     return True
 
@@ -119,6 +128,10 @@ def _of_trials(journal: Journal, given: str) -> Iterator[Check]:
         status = journal.status()
     except SeikoError as error:
         yield _failed("trials", error)
+        return
+    except Exception as error:  # as in `_findings`
+        what = f"The tables are damaged: {type(error).__name__}: {error}."
+        yield Check("trials", "error", what, REBUILD)
         return
     if status.num_stale:
         yield Check(

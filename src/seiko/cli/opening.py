@@ -143,7 +143,7 @@ def config_of_journal(journal: Journal, place: Place) -> Config:
     """
     made_with = dict(journal.config)
     if place.config is None:
-        return _from_made(made_with, place)
+        return _from_made({**made_with, "campaign.num_queries": journal.settings.num_queries}, place)
     differences = fixed_differences(made_with, place.config)
     if differences:
         raise ConfigError(

@@ -114,7 +114,7 @@ def record(journal: Journal, sheet: Sheet, source: str, dry_run: bool) -> list[i
                 changed = journal.tell(told, abandon=given_up, dry_run=dry_run or bool(problems.found))
         except SeikoError as error:
             id_ = getattr(error, "trial_id", None)
-            if not {id_} & {*told, *given_up}:
+            if id_ is None or id_ not in {*told, *given_up}:
                 raise
             problems.add(row_of(sheet, id_), str(error))
             told.pop(id_, None)
