@@ -132,7 +132,10 @@ def _artifacts(store: Store) -> Iterator[Finding]:
             rounds = transaction.tables.rounds()
         except CampaignError:
             return  # reported with the tables
+    forks = [index for index, left in enumerate(rounds) if left.round is None and left.report is None]
     for index, left in enumerate(rounds):
+        if forks and index < forks[-1]:
+            continue  # a fork leaves the artifacts of earlier rounds where they are
         for name, digest in left.artifacts.items():
             try:
                 store.get_artifact(digest)

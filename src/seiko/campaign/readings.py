@@ -62,7 +62,10 @@ def warn_of_empty(
     told: Mapping[int, Sequence[Observation]], changed: Iterable[int], *, stacklevel: int
 ) -> None:
     """Say which trials were just told nothing."""
-    empty = [i for i in changed if any(o.state is TrialState.FAILED and o.note == NO_VALUE for o in told[i])]
+    nothing = {
+        i for i, all_ in told.items() for o in all_ if o.state is TrialState.FAILED and o.note == NO_VALUE
+    }
+    empty = [id_ for id_ in changed if id_ in nothing]
     if empty:
         warnings.warn(
             f"Trials {empty} were told without a value and are recorded as failed. "

@@ -255,6 +255,8 @@ class Store:
         """
         wanted = set(digests)
         with self.read() as transaction:
+            if self.location.folder is None:  # before its first statistics, a server would read the table
+                transaction.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             found = transaction.blobs(wanted)
         bad = sorted(d for d in wanted if d not in found or digest_of(found[d]) != d)
         if bad:
