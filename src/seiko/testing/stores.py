@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import delete, update
 
 from seiko.campaign.artifacts import digest_of
-from seiko.campaign.journal import Journal
+from seiko.campaign.journal import Journal, Told
 from seiko.campaign.ledger import NewEvent
 from seiko.campaign.settings import Settings
 from seiko.campaign.store import Store
@@ -163,7 +163,12 @@ def _check_one_ask_a_round(store: Store) -> None:
 def _check_verbs(store: Store) -> None:
     asked(store, NUM_TRIALS)
     journal = Journal(store)
-    told = {0: 0.5, 1: Observation.failed("broke"), 2: Observation.infeasible("no"), 3: Observation(1.0, 0.1)}
+    told: dict[int, Told] = {
+        0: 0.5,
+        1: Observation.failed("broke"),
+        2: Observation.infeasible("no"),
+        3: Observation(1.0, 0.1),
+    }
     _require(journal.tell(told) == [0, 1, 2, 3], "tell does not return the trials it changed.")
     num_events = len(store.events())
     _require(journal.tell(told) == [] and len(store.events()) == num_events, "Telling again is not a no-op.")
