@@ -18,8 +18,8 @@ CELLS = [
     "../../etc/passwd", "a\0b", "é", "½", "１", "٣", '"', '""', "a\nb", "a\rb", "x" * 3000, "9" * 400,
     "0x10", "1_0", "2024-01-03", "\ufeff", "\u202e", "trial-3", "1.0", "1.5", "[1]", "{}", "💥",
 ]  # fmt: skip
-COLUMNS = ["trial_id", "design", "value", "noise_std", "sem", "replicate", "status", "note", "round", "predicted_mean",
-           "valeu", "Trial ID", "", "x", "cost", "value", "=1"]  # fmt: skip
+COLUMNS = ["trial_id", "design", "value", "noise_std", "sem", "replicate", "status", "note", "round",
+           "predicted_mean", "valeu", "Trial ID", "", "x", "cost", "value", "=1"]  # fmt: skip
 
 
 def broken_rows(rng, good):

@@ -18,7 +18,7 @@ STYLES = ["toml", "yaml"]
 FULL = Config(
     name="Plate 7", chain="models:load", num_steps=16, num_queries=24, seed=3, store="postgresql://lab/db#p7",
     max_retries=1, stale_seconds=60.0, budget=240.5, unit="EUR", cost=2.5, charge_retries=True,
-    refund=("failed", "abandoned"), method="greedy", arguments={"exploration": 0.5, "of": [1, 2], "a b": "=x"},
+    refund=("failed", "abandoned"), method="greedy", arguments={"exploration": 0.5, "of": [1, 2], "a b": "="},
     python="rewards:score", batched=True, noise_std=0.25, timeout_seconds=9.5, retries=2, executor="threads",
     workers=7,
 )  # fmt: skip
@@ -71,7 +71,7 @@ def test_the_file_explains_every_setting_and_its_default(style):
         ("seed", "sed", "There is no setting `campaign.sed`; did you mean `campaign.seed`?"),
         ("seed", "budget", "did you mean `"),
         ("workers", "wrokers", "did you mean `executor.workers`?"),
-        ('"processes"', '"proceses"', "one of processes, threads, serial, dask, submitit; got 'proceses'. Did you mean"),
+        ('"processes"', '"proceses"', "one of processes, threads, serial, dask, submitit; got 'proceses'"),
         ('"processes"', "3", "`executor.kind` must be one of"),
         ("false", '"no"', "true or false; got 'no'"),
         ("96", "0", "`campaign.num_queries` must be a whole number from 1 to"),
@@ -148,7 +148,8 @@ def test_settings_that_do_not_go_together(settings_, words):
 def test_overrides_are_read_as_toml_or_as_text():
     found = override(
         Config(),
-        ["oracle.retries=2", "method.name=greedy", "method.arguments.exploration=0.5", "method.arguments.kl=3",
+        ["oracle.retries=2", "method.name=greedy", "method.arguments.exploration=0.5",
+         "method.arguments.kl=3",
          'oracle.command=["a", "b"]', 'campaign.name="x y"', "executor.kind=threads", "oracle.batched=true"],
     )  # fmt: skip
     assert (found.retries, found.method, found.arguments) == (2, "greedy", {"exploration": 0.5, "kl": 3})
@@ -157,7 +158,8 @@ def test_overrides_are_read_as_toml_or_as_text():
 
 @pytest.mark.parametrize(
     ("item", "words"),
-    [("oracle.retries", "key=value"), ("oracle.retry=1", "did you mean `oracle.retries`"), ("oracle.retries=x", "whole"),
+    [("oracle.retries", "key=value"), ("oracle.retry=1", "did you mean `oracle.retries`"),
+     ("oracle.retries=x", "whole"),
      ("=", "There is no setting"), ("method.arguments=3", "table"), ("oracle.retries=-1", "from 0 to 100"),
      ("executor.workers=1\n2", "whole")],
 )  # fmt: skip
@@ -213,7 +215,7 @@ fuzz = st.one_of(
     st.binary(max_size=200),
     st.lists(
         st.tuples(st.sampled_from([*SETTINGS, "a.b", "campaign", "x"]), st.sampled_from(
-            ["1", "-1", "1e400", "nan", '"x"', "'", "[]", "[1]", "{a=1}", "true", "", "\0", "'''", "2020-01-01"]
+            ["1", "-1", "1e400", "nan", '"x"', "'", "[]", "[1]", "{a=1}", "true", "", "\0", "'''", "2020-1-1"]
         )), max_size=6,
     ).map(lambda pairs: "\n".join(f"{key} = {value}" for key, value in pairs)),
 )  # fmt: skip
@@ -236,7 +238,8 @@ def test_no_text_is_a_traceback_at_length(tmp_path_factory, style, text):
 
 def check_any(tmp_path_factory, style, text):
     if isinstance(text, str):
-        text = text.replace(" = ", ": ").encode("utf-8", "surrogatepass") if style == "yaml" else text.encode("utf-8", "surrogatepass")  # fmt: skip
+        text = text.replace(" = ", ": ") if style == "yaml" else text
+        text = text.encode("utf-8", "surrogatepass")
     path = tmp_path_factory.getbasetemp() / f"fuzz.{style}"
     path.write_bytes(text)
     try:

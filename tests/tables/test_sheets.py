@@ -118,7 +118,7 @@ def test_all_wrong_rows_are_named_at_once():
     rows = [{"trial_id": i, "value": "x"} for i in range(30)]
     found = problems(*rows)
     assert [row for row, _ in found] == list(range(2, 32))
-    with pytest.raises(TableError, match="30 errors(?s:.*)row 21: (?s:.*)and 10 more"):
+    with pytest.raises(TableError, match=r"30 errors(?s:.*)row 21: (?s:.*)and 10 more"):
         sheet(*rows)
 
 

@@ -82,8 +82,9 @@ def test_any_number_comes_back(number):
 
 @pytest.mark.parametrize(
     "cell",
-    ["nan", "NaN", "inf", "-inf", "1e400", "-1e400", "1e31", "0x10", "1_000", "1 000", "1,5", "1,234.5", "½", "١", "#N/A",
-     "1e", "e5", ".", "--1", "", "True", True, None, float("nan"), float("inf"), 10**400, -(10**31), Formula("=A1"),
+    ["nan", "NaN", "inf", "-inf", "1e400", "-1e400", "1e31", "0x10", "1_000", "1 000", "1,5", "1,234.5",
+     "½", "١", "#N/A", "1e", "e5", ".", "--1", "", "True", True, None, float("nan"), float("inf"),
+     10**400, -(10**31), Formula("=A1"),
      "1" * 5000, "2024-01-03", "5 nM", "<3", "0.5\0"],
 )  # fmt: skip
 def test_what_is_no_number(cell):
