@@ -1,4 +1,4 @@
-"""Rewards on a local Dask cluster and through submitit's local executor, with workers killed while they run."""
+"""Rewards on a local Dask cluster and as local submitit jobs, with workers killed while they run."""
 
 from __future__ import annotations
 
@@ -40,18 +40,12 @@ def client():
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        client.run(_find, str(Path(__file__).parent))
-        client.register_plugin(_Path(str(Path(__file__).parent)))
+        client.register_plugin(_finds_tests(str(Path(__file__).parent)))
         yield client
 
 
-def _find(folder):
-    import sys
-
-    sys.path.insert(0, folder)
-
-
-def _Path(folder):
+def _finds_tests(folder):
+    """Makes every worker, later ones too, import from the folder of the tests."""
     from distributed import WorkerPlugin
 
     class FindsTests(WorkerPlugin):
@@ -115,13 +109,14 @@ def local(tmp_path, monkeypatch):
     executor.shutdown(wait=False, cancel_futures=True)
 
 
-def test_submitit_answers_and_a_killed_job_is_failed(local, tmp_path):
+def test_submitit_answers_and_a_killed_job_is_failed(local):
     with CallableFeedback(rewards.kills_itself, executor=local) as feedback:
         found = feedback.evaluate(["a", "die", "bb"])
     assert values(found) == [1, None, 2]
     assert "gave no result" in found[1].note
 
 
+@pytest.mark.slow
 def test_a_submitit_job_killed_from_outside_is_failed(local, tmp_path):
     reward = partial(rewards.tells_its_process, str(tmp_path))
     feedback, found = CallableFeedback(reward, executor=local), {}
@@ -136,11 +131,12 @@ def test_a_submitit_job_killed_from_outside_is_failed(local, tmp_path):
     assert found[1].state is TrialState.FAILED
 
 
+@pytest.mark.slow
 def test_a_submitit_job_that_takes_too_long_is_cancelled(local, tmp_path):
     reward = partial(rewards.tells_its_process, str(tmp_path))
-    feedback = CallableFeedback(reward, executor=local, timeout=20)
+    feedback = CallableFeedback(reward, executor=local, timeout=8)
     found = feedback.evaluate(["wait"])
-    assert found[0].note == "TimeoutError: no answer after 20 s"
+    assert found[0].note == "TimeoutError: no answer after 8 s"
     pid = int((tmp_path / "wait").read_text())
     for _ in range(100):
         if not Path(f"/proc/{pid}").exists():
