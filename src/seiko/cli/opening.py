@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,13 +10,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seiko.config import FILE_NAMES, Config, fixed_differences, load, override
-from seiko.config.settings import fixed_values
 from seiko.errors import CampaignError, ConfigError, ParameterError, SeikoError
 
 if TYPE_CHECKING:
     from seiko.campaign import Campaign, Journal
     from seiko.chain import Chain
+    from seiko.config import Config
     from seiko.domains.base import Domain
     from seiko.proposers.base import Proposer
 
@@ -48,6 +46,8 @@ def place_of(given: str, overrides: Sequence[str] = ()) -> Place:
     Raises:
         ConfigError: If its campaign file, or an override, is wrong.
     """
+    from seiko.config import FILE_NAMES, Config, load, override
+
     if "://" in given:
         return Place(given, given, override(Config(), overrides) if overrides else None)
     config = None
@@ -66,6 +66,8 @@ def journal_of(given: str) -> Journal:
     """
     from seiko.campaign import Journal
 
+    if Path(given, "campaign.sqlite").is_file():  # then its file is not needed to find it
+        return Journal.open(given)
     place = place_of(given)
     if not Journal.exists(place.location) and place.config is not None:
         raise CampaignError(
@@ -92,6 +94,7 @@ class Prepared:
             CampaignError: If the campaign cannot be opened or made.
         """
         from seiko.campaign import Campaign
+        from seiko.config.settings import fixed_values
 
         config = self.config
         proposer = method(config, self.chain, self.domain, self.place.folder)
@@ -141,6 +144,8 @@ def config_of_journal(journal: Journal, place: Place) -> Config:
     Raises:
         ConfigError: If the file says something else than what may change.
     """
+    from seiko.config import fixed_differences
+
     made_with = dict(journal.config)
     if place.config is None:
         return _from_made({**made_with, "campaign.num_queries": journal.settings.num_queries}, place)
@@ -292,5 +297,7 @@ def search_in(folder: Path) -> None:
 
 
 def _near(text: str, among: Sequence[str]) -> str | None:
+    import difflib
+
     found = difflib.get_close_matches(text, among, n=1)
     return f"Did you mean {found[0]!r}?" if found else None
