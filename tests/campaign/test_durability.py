@@ -303,9 +303,9 @@ def test_a_small_disk_that_fills_up(tmp_path):
         with pytest.raises(CampaignError, match=r"disk|artifact"):
             for _ in range(100):
                 campaign.tell(world.scores(campaign.ask()))
+        (disk / "ballast").unlink()
         told = {t.id: t.value for t in campaign.trials if t.value is not None}
         assert told[1] == 0.5 and campaign.journal.check() == []
-        (disk / "ballast").unlink()
         campaign.tell({0: 1.0})
         assert world.reopen(disk / "c").trials[0].value == 1.0 and len(trials) == 3
         assert len(world.reopen(disk / "c").ask()) == 3

@@ -392,3 +392,26 @@ def test_no_such_campaign_in_the_database(postgres):
         Journal.open(f"{postgres}#nowhere")
     assert not Journal.exists(f"{postgres}#nowhere")
     assert "secret" not in str(caught.value)
+
+
+def test_what_is_told_while_proposing_is_not_seen(place):
+    """A reading, a correction and a further replicate come before the proposer looks at the history."""
+    where, seen = place(), []
+
+    def answer(history, number):
+        other = world.reopen(where)
+        other.amend({0: 9.0}, reason="typing error")
+        other.tell({1: Observation(9.0, replicate=1), 3: 9.0})
+        other.abandon([4], reason="lost")
+        other.attach(["fefe"], [9.0])
+        seen.append([(t.value, str(t.state)) for t in history.trials])
+        seen.append([t.value for t in history.complete])
+        return Proposal(["abcd"])
+
+    campaign = world.create(where, num_queries=5)
+    campaign.ask()
+    campaign.tell({0: 1.0, 1: 2.0, 2: FAILED})
+    world.reopen(where, proposer=world.Answering(answer)).ask(1)
+    told = [(1.0, "complete"), (2.0, "complete")]
+    assert seen == [[*told, (None, "failed"), (None, "pending"), (None, "pending")], [1.0, 2.0]]
+    assert [t.value for t in campaign.trials] == [9.0, 5.5, None, 9.0, None, 9.0, None]

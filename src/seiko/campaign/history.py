@@ -1,87 +1,82 @@
-"""The history of a stored campaign: what may change is read at once, designs where they are looked at."""
+"""The history of a stored campaign: one moment of it, of which trials are read when they are looked at."""
 
 from __future__ import annotations
 
-import math
-from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from seiko.campaign.journal import trial_of
-from seiko.campaign.ledger import Row
+from seiko.campaign.ledger import Row, Sheet
 from seiko.campaign.projection import CODES, STATES
 from seiko.campaign.store import Store, Transaction
-from seiko.campaign.tables import trials_table
-from seiko.errors import CampaignError
+from seiko.campaign.tables import read_text, trials_table
 from seiko.records import History, Trial, TrialState
 
 Design = TypeVar("Design")
-FRACTION = 0.2
-"""From this share of all trials on, they are read in one sweep instead of by id."""
+WAITING = (TrialState.PENDING, TrialState.RUNNING, TrialState.FAILED)
 
 
 class Snapshot:
-    """What may change of every trial, at one moment; its cost is a few columns, whatever the designs are.
+    """One moment of a campaign, at the cost of what was waiting then, however much was told before.
 
     Attributes:
-        last: Id of the last event it knows.
+        last: Id of the last event that it knows.
         next_round: The number of the next round.
-        states: Code of the recorded state of each trial.
+        waiting: Recorded state of each trial without a reading.
     """
 
     def __init__(self, transaction: Transaction) -> None:
         self.last = transaction.last_id()
         self.next_round = transaction.tables.next_round()
+        self._count = transaction.tables.num_trials()
         c = trials_table.c
-        self.states = bytearray()
-        self._values, self._noise, self._counts = array("d"), array("d"), array("l")
-        statement = select(c.id, c.state, c.value, c.noise_std, c.num_readings).order_by(c.id)
-        cursor = transaction.connection.execute(statement).cursor
-        assert cursor is not None
-        while chunk := cursor.fetchmany(20_000):
-            self._add(chunk)
-
-    def _add(self, chunk: Sequence[Any]) -> None:
-        ids, states, values, noise, counts = zip(*chunk, strict=True)
-        if ids[0] != len(self.states) or ids[-1] - ids[0] != len(ids) - 1:
-            raise CampaignError(
-                f"The campaign is damaged: trials are missing after trial {len(self.states) - 1}.",
-                hint="Rebuild the tables from the journal (`seiko doctor`), or restore it from a copy.",
-            )
-        self.states.extend(states)
-        self._values.extend(math.nan if value is None else value for value in values)
-        self._noise.extend(math.nan if value is None else value for value in noise)
-        self._counts.extend(counts)
+        codes = [CODES[state] for state in WAITING]
+        found = _raw(transaction, select(c.id, c.state).where(c.state.in_(codes)))
+        self.waiting = {id_: STATES[code] for chunk in found for id_, code in chunk}
 
     def __len__(self) -> int:
-        return len(self.states)
+        return self._count
 
-    def ids(self, states: Iterable[TrialState]) -> list[int]:
-        """The trials in any of these recorded states."""
-        codes = {CODES[state] for state in states}
-        return [id_ for id_, code in enumerate(self.states) if code in codes]
+    def rows(self, transaction: Transaction, states: Sequence[TrialState]) -> list[Row]:
+        """The trials that were in any of these states then, as they stood, whatever was told since."""
+        same = [
+            row
+            for row in transaction.tables.rows_where(states)
+            if row.id < self._count and row.event <= self.last
+        ]
+        before = [row for row in self._changed(transaction) if row.state in states]
+        return sorted([*same, *before], key=lambda row: row.id) if before else same
 
-    def trial(self, row: Row, design: Any) -> Trial[Any]:
-        """A trial as it stood then: what was told since is left out."""
-        now = trial_of(row, design, STATES[self.states[row.id]])
-        if row.event <= self.last:
-            return now
-        value, noise = self._values[row.id], self._noise[row.id]
-        return Trial(
-            id=now.id,
-            round=now.round,
-            design=design,
-            key=now.key,
-            state=now.state,
-            value=None if math.isnan(value) else value,
-            noise_std=None if math.isnan(noise) else noise,
-            predicted_mean=now.predicted_mean,
-            predicted_std=now.predicted_std,
-            num_readings=self._counts[row.id],
-        )
+    def _changed(self, transaction: Transaction) -> list[Row]:
+        """The trials that changed since, as they stood then."""
+        changed = [row for row in transaction.tables.rows_after(self.last) if row.id < self._count]
+        told = {row.id for row in changed if row.id not in self.waiting}
+        if told:  # a correction or a further replicate came meanwhile: the journal knows what was there
+            return self._replayed(transaction, {row.id for row in changed})
+        return [_waiting(row, self.waiting[row.id]) for row in changed]
+
+    def _replayed(self, transaction: Transaction, ids: set[int]) -> list[Row]:
+        sheet = Sheet()
+        for event in transaction.events():
+            if event.id > self.last:
+                break
+            sheet.apply(event)
+        return [sheet.rows[id_] for id_ in sorted(ids)]
+
+
+def _waiting(row: Row, state: TrialState) -> Row:
+    return replace(row, state=state, value=None, noise_std=None, note="", num_readings=0)
+
+
+def _raw(transaction: Transaction, statement: Select[Any]) -> Iterator[list[Any]]:
+    """The driver's own rows, in chunks: very many are read several times as fast."""
+    cursor = transaction.connection.execute(statement).cursor
+    while cursor is not None and (chunk := cursor.fetchmany(20_000)):
+        yield chunk
 
 
 class StoredHistory(History[Design]):
@@ -120,7 +115,7 @@ class StoredHistory(History[Design]):
 
     @cached_property
     def trials(self) -> tuple[Trial[Design], ...]:
-        return self._read(range(len(self._snapshot)))
+        return self._read(STATES)
 
     @cached_property
     def complete(self) -> tuple[Trial[Design], ...]:
@@ -139,9 +134,13 @@ class StoredHistory(History[Design]):
         if self._replicate or not len(self._snapshot):
             return frozenset()
         c = trials_table.c
+        statement = select(c.key).where(c.id < len(self._snapshot))
         with self._store.read() as transaction:
-            statement = select(c.key).where(c.id < len(self._snapshot))
-            return frozenset(transaction.connection.scalars(statement.execution_options(yield_per=20_000)))
+            return frozenset(
+                key if "\\" not in key else read_text(key)
+                for chunk in _raw(transaction, statement)
+                for (key,) in chunk
+            )
 
     @property
     def next_round(self) -> int:
@@ -150,15 +149,10 @@ class StoredHistory(History[Design]):
     def _in(self, *states: TrialState) -> tuple[Trial[Design], ...]:
         if "trials" in self.__dict__:
             return tuple(t for t in self.trials if t.state in states)
-        return self._read(self._snapshot.ids(states))
+        return self._read(states)
 
-    def _read(self, ids: Sequence[int]) -> tuple[Trial[Design], ...]:
-        if not ids:
-            return ()
-        snapshot = self._snapshot
-        wanted = None if len(ids) > FRACTION * len(snapshot) else ids
-        chosen = None if wanted is not None or len(ids) == len(snapshot) else set(ids)
+    def _read(self, states: Sequence[TrialState]) -> tuple[Trial[Design], ...]:
         with self._store.read() as transaction:
-            found = transaction.tables.rows(wanted)
-            rows = [row for id_, row in found if id_ < len(snapshot) and (chosen is None or id_ in chosen)]
-        return tuple(map(snapshot.trial, rows, self._decode(rows)))
+            rows = self._snapshot.rows(transaction, states)
+        designs = self._decode(rows)
+        return tuple(trial_of(row, design, row.state) for row, design in zip(rows, designs, strict=True))

@@ -44,7 +44,12 @@ class AnyText(TypeDecorator[str]):
         return json.dumps(value, ensure_ascii=False)[1:-1]
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        return json.loads(f'"{value}"', strict=False) if value and "\\" in value else value
+        return read_text(value) if value else value
+
+
+def read_text(stored: str) -> str:
+    """The text that :class:`AnyText` stored."""
+    return json.loads(f'"{stored}"', strict=False) if "\\" in stored else stored
 
 
 metadata = MetaData()
