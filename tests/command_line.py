@@ -7,9 +7,9 @@ import json
 import shutil
 from pathlib import Path
 
-import command_line_world
 from click.testing import CliRunner
 
+import command_line_world
 from seiko.cli import main as cli
 
 WORLD = ["campaign.chain=words:load", "method.name=words:method", "oracle.python=words:score"]
