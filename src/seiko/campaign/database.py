@@ -153,7 +153,7 @@ def explained(location: Location) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        if "one_ask_a_round" not in str(error.orig) and "events.round" not in str(error.orig):
+        if "rounds_are_asked_once" not in str(error.orig) and "rounds.round" not in str(error.orig):
             raise _as_campaign_error(error, location.what) from error
         raise CampaignError(
             f"{location.what} was asked for the same round by two runs at once; this one wrote nothing.",

@@ -72,7 +72,7 @@ def _waiting(row: Row, state: TrialState) -> Row:
     return replace(row, state=state, value=None, noise_std=None, note="", num_readings=0)
 
 
-def _raw(transaction: Transaction, statement: Select[Any]) -> Iterator[list[Any]]:
+def _raw(transaction: Transaction, statement: Select[Any]) -> Iterator[Sequence[Any]]:
     """The driver's own rows, in chunks: very many are read several times as fast."""
     cursor = transaction.connection.execute(statement).cursor
     while cursor is not None and (chunk := cursor.fetchmany(20_000)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from statistics import stdev
 from typing import Any
 
 from seiko.errors import CampaignError
@@ -175,11 +174,9 @@ def standard_error(values: list[float], noise: list[float | None]) -> float | No
         return error if error < math.inf else None
     if len(values) == 1:
         return None
-    try:
-        spread = stdev(values)
-    except OverflowError:
-        return None
-    return spread / math.sqrt(len(values)) if spread > 0 else None
+    centre, count = mean(values), len(values)
+    spread = math.hypot(*(value - centre for value in values)) / math.sqrt(count - 1)
+    return spread / math.sqrt(count) if 0 < spread < math.inf else None
 
 
 def charge(row: Row, state: TrialState, costs: Iterable[float | None], refund: Iterable[str]) -> int:

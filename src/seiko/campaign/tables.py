@@ -128,8 +128,7 @@ rounds_table = Table(
     Column("crc", BigInteger, nullable=False),
 )
 # Whatever the locks of a file system are worth, one round is never asked twice.
-_is_ask = events_table.c.kind == "asked"
-Index("one_ask_a_round", events_table.c.round, unique=True, sqlite_where=_is_ask, postgresql_where=_is_ask)
+Index("rounds_are_asked_once", rounds_table.c.round, unique=True)
 Index("trials_by_key", trials_table.c.key_hash)
 Index("trials_by_state", trials_table.c.state, trials_table.c.id, trials_table.c.charged)
 Index("trials_by_value", trials_table.c.value, trials_table.c.id)
