@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from seiko.domains.molecule import rdkit_module
-from seiko.errors import MissingDependencyError, ParameterError
+from seiko.domains.molecule_properties import sascorer
+from seiko.errors import ParameterError
 
 MEDIAN_TARGETS = ("O=C1CC2CCC1C2", "CC1CCC(O)CC1")
 """Norcamphor and 4-methylcyclohexanol, the two targets of `median_norcamphor`."""
@@ -69,22 +67,6 @@ def logp(smiles: str) -> float:
     return float(descriptors.CalcCrippenDescriptors(mol)[0])
 
 
-@cache
-def _sascorer() -> ModuleType:
-    """RDKit's contributed module of the synthetic accessibility score."""
-    config = rdkit_module("rdkit.RDConfig")
-    path = Path(config.RDContribDir) / "SA_Score" / "sascorer.py"
-    spec = importlib.util.spec_from_file_location("_seiko_sascorer", path)
-    if spec is None or spec.loader is None or not path.exists():
-        raise MissingDependencyError(
-            f"The synthetic accessibility score needs RDKit's contributed module {path}, which is missing.",
-            hint="Install RDKit from PyPI (pip install rdkit), which includes it.",
-        )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def sa_score(smiles: str) -> float:
     """Synthetic accessibility, from 1 (easy) to 10 (hard): smaller is better, so not itself a reward.
 
@@ -98,7 +80,7 @@ def sa_score(smiles: str) -> float:
         >>> round(sa_score("c1ccccc1"), 4)
         1.0
     """
-    return float(_sascorer().calculateScore(_read(smiles)))
+    return float(sascorer().calculateScore(_read(smiles)))
 
 
 def largest_ring(smiles: str) -> int:
