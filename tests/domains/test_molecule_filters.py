@@ -37,20 +37,18 @@ def test_alerts_name_the_pattern():
     ("name", "smiles"),
     [
         ("PAINS", "O=C1C=CC(=O)C=C1"),  # quinones, from the publication's list
-        ("PAINS", "O=C1CSC(=S)N1"),  # rhodanines: only benzylidene ones are on the list
-        ("PAINS", "S=C1SC(=Cc2ccccc2)C(=O)N1"),
+        ("PAINS", "S=C1SC(=Cc2ccccc2)C(=O)N1"),  # rhodanines
         ("BRENK", "CC=O"),
         ("NIH", "CC(=O)Cl"),
     ],
 )
 def test_published_lists(name, smiles):
-    refused = bool(Catalog(name)(readable(smiles)))
-    assert refused == (smiles != "O=C1CSC(=S)N1")
+    assert Catalog(name)(readable(smiles))
     assert Catalog(name)(readable("CCO")) == ""
 
 
 def test_lists_by_name():
-    assert all(Catalog(name)(readable("c1ccccc1O")) in ("", None) or name != "PAINS" for name in CATALOGS)
+    assert all(isinstance(Catalog(name)(readable("c1ccccc1O")), str) for name in CATALOGS)
     with pytest.raises(ParameterError, match="PAINS_C"):
         Catalog("pains")
 
@@ -72,7 +70,8 @@ def test_properties_are_those_of_rdkit():
     theirs = {
         "logp": Descriptors.MolLogP, "qed": Descriptors.qed, "weight": Descriptors.MolWt,
         "tpsa": Descriptors.TPSA, "donors": Descriptors.NumHDonors,
-        "rotatable": Descriptors.NumRotatableBonds, "rings": Descriptors.RingCount, "aromatic_rings": Descriptors.NumAromaticRings,
+        "rotatable": Descriptors.NumRotatableBonds, "rings": Descriptors.RingCount,
+        "aromatic_rings": Descriptors.NumAromaticRings,
         "fraction_sp3": Descriptors.FractionCSP3, "heavy_atoms": Descriptors.HeavyAtomCount,
     }  # fmt: skip
     for name, function in theirs.items():

@@ -58,8 +58,8 @@ def read_molecules(
     """The molecules of a .smi or .sdf file, and what was left out.
 
     A line of a .smi file is a SMILES and, after white space, a name; empty lines, and lines that start with
-    "#", are passed over. Of an SD file structures, names and data fields are read; stereochemistry is taken from
-    3-D coordinates where there are any, otherwise from wedged bonds.
+    "#", are passed over. Of an SD file structures, names and data fields are read; stereochemistry is taken
+    from 3-D coordinates where there are any, otherwise from wedged bonds.
 
     Args:
         path: Ends in one of `FORMATS`, or that and ".gz".

@@ -29,8 +29,8 @@ class DockingProcess:
         module: The worker's module; another one in tests.
     """
 
-    def __init__(self, config: Mapping[str, Any], *, module: str = WORKER) -> None:
-        self.config, self.module = config, module
+    def __init__(self, config: Mapping[str, Any], *, module: str | None = None) -> None:
+        self.config, self.module = config, module or WORKER
         self._child: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
