@@ -123,6 +123,12 @@ def test_a_receptor_that_vina_refuses_is_an_error(stand_in):
         feedback.evaluate(["CCO"])
 
 
+def test_a_seed_without_a_pose_does_not_spoil_the_others(stand_in):
+    with Docking(POCKET, seeds=(1, 2)) as feedback:
+        (found,) = feedback.evaluate(["tight"])
+    assert found.value == pytest.approx(5.1) and "does not fit into the box: best pose 5.0" in found.note
+
+
 def test_nothing_to_dock(stand_in):
     assert Docking(POCKET).evaluate([]) == []
 
@@ -211,6 +217,16 @@ def test_vina_in_its_own_process():
     with Docking(POCKET, fidelity=Fidelity(1, 300), timeout=120) as feedback:
         good, salt = feedback.evaluate(["CCO", "CN.OC=O"])
     assert good.value > 0 and salt.state is TrialState.INFEASIBLE
+
+
+def test_vina_says_which_atom_it_cannot_use():
+    needs_vina()
+    strange = "ATOM     61  C   ALA A  61       1.000   1.000   6.000  1.00  0.00     0.000 Xx\n"
+    receptor = Receptor("x", pocket(strange), (0, 0, 0), (14, 14, 14))
+    refusal = pytest.raises(ParameterError, match="Atom type Xx is not a valid")
+    with Docking(receptor) as feedback, refusal as error:
+        feedback.evaluate(["CCO"])
+    assert "\n" not in str(error.value) and "overloaded" not in str(error.value)
 
 
 @pytest.mark.data

@@ -77,21 +77,27 @@ class Docked:
     def observation(self) -> Observation:
         """The reward ``-mean energy`` in kcal/mol with its standard error, or the reason why there is none.
 
-        Energies of which the mean is not below 0 are infeasible: the molecule does not fit into the box.
+        It is infeasible where no seed found a pose below 0: the molecule does not fit into the box.
         """
         fault = next(iter(self.faults.values()), "")
         if not self.energies:
             return Observation.infeasible(fault) if self.is_infeasible else Observation.failed(fault)
         values = list(self.energies.values())
         mean = statistics.fmean(values)
-        if mean >= 0:
-            return Observation.infeasible(f"it does not fit into the box: {mean:.1f} kcal/mol")
         noise = None
         if len(values) > 1:
             noise = max(statistics.stdev(values) / math.sqrt(len(values)), SMALLEST_NOISE)
         note = " ".join(f"seed {seed}: {energy:.3f}" for seed, energy in self.energies.items())
         lost = f"; {len(self.faults)} runs without result: {fault}" if self.faults else ""
         return Observation(-mean, noise_std=noise, note=note + lost)
+
+
+def fitting(answer: dict[str, Any]) -> dict[str, Any]:
+    """A worker's answer; a pose that is not below 0 kcal/mol is none."""
+    if answer.get("energy", -1.0) < 0:
+        return answer
+    reason = f"it does not fit into the box: best pose {answer['energy']:.1f} kcal/mol"
+    return {"infeasible": reason, "seconds": answer["seconds"]}
 
 
 class Docking:
@@ -202,7 +208,7 @@ class Docking:
         return [self._merged(docked, row, answers) for row, docked in enumerate(results)]
 
     def _merged(self, docked: Docked, row: int, answers: dict[tuple[int, int], dict[str, Any]]) -> Docked:
-        own = {seed: answers[row, seed] for seed in self.seeds}
+        own = {seed: fitting(answers[row, seed]) for seed in self.seeds}
         good = {seed: a for seed, a in own.items() if "energy" in a}
         return Docked(
             docked.smiles,

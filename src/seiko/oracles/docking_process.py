@@ -8,6 +8,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ class DockingProcess:
         self.config, self.module = config, module or WORKER
         self._child: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._errors: IO[bytes] | None = None
 
     def answer(self, job: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         """The child's answer, or ``{"failed": reason}`` where there is none in time.
@@ -52,7 +54,7 @@ class DockingProcess:
             reason = f"no result within {timeout:g} s"
         except (BrokenPipeError, EOFError):
             code = self.stop()
-            reason = f"the docking process ended (exit code {code})"
+            reason = f"the docking process ended (exit code {code}){self._last_words()}"
         return {"failed": reason, "seconds": time.perf_counter() - started}
 
     def stop(self) -> int | None:
@@ -69,16 +71,26 @@ class DockingProcess:
                 stream.close()  # type: ignore[union-attr]
         return code
 
+    def _last_words(self) -> str:
+        """The last line of what the child wrote to its standard error, if anything."""
+        if self._errors is None:
+            return ""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f": {said[-1][:200]}" if said else ""
+
     def _start(self) -> None:
         if self._child is not None:
             return
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - outlives the child
         source = str(Path(seiko.__file__).parents[1])
         paths = [source, os.environ.get("PYTHONPATH", "")]
         self._child = subprocess.Popen(
             [sys.executable, "-m", self.module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"},
         )
@@ -111,7 +123,8 @@ class DockingProcess:
         return dict(json.loads(line))
 
     def __del__(self) -> None:
-        self.stop()
+        with contextlib.suppress(Exception):  # at the end of the interpreter parts of it may be gone
+            self.stop()
 
 
 def _read(stream: IO[str], lines: queue.SimpleQueue[str]) -> None:

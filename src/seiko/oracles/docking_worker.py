@@ -48,6 +48,12 @@ def engines(
     return made
 
 
+def said(error: Exception) -> str:
+    """What an error says, on one line; of Vina's own only what comes before its list of signatures."""
+    text = str(error).partition("Additional information")[0]
+    return f"{type(error).__name__}: {' '.join(text.split())[:300]}"
+
+
 def dock(
     engine: Any, smiles: str, seed: int, fidelity: Mapping[str, int], limits: LigandLimits
 ) -> dict[str, Any]:
@@ -61,7 +67,7 @@ def dock(
     except UndockableError as error:
         answer = {"infeasible": error.message}
     except Exception as error:  # whatever Vina or RDKit raises is this molecule's failure, not the worker's
-        answer = {"failed": f"{type(error).__name__}: {error}"}
+        answer = {"failed": said(error)}
     return answer | {"seconds": time.perf_counter() - started}
 
 
@@ -77,7 +83,7 @@ def serve(source: TextIO, sink: TextIO) -> None:
     try:
         made = engines(config["pdbqt"], config["center"], config["size"], config["seeds"])
     except Exception as error:
-        answer({"error": f"{type(error).__name__}: {error}"})
+        answer({"error": said(error)})
         return
     answer({"ready": True})
     for line in source:
