@@ -166,7 +166,6 @@ def test_a_missing_package_names_the_extra(stand_in, monkeypatch):
         ("C" * 400, "400 characters"),
         ("C" * 40, "rotatable bonds, at most 24"),
         ("C[C@H](C)O", "no stereocentre"),
-        ("C1C[C@@H]2CC[C@H]1CC2=C=C1CC1", "no stereocentre"),
     ],
 )
 def test_what_cannot_be_docked(smiles, reason):

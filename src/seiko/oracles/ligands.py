@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from seiko.domains.molecule_identity import MoleculeRules, rdkit_module
+from seiko.domains.molecule_identity import MoleculeRules, parsed, rdkit_module
 from seiko.errors import MissingDependencyError, SeikoError
 
 VINA_ELEMENTS = ("C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I")
@@ -81,6 +81,10 @@ def prepare_ligand(smiles: str, *, seed: int = 1, limits: LigandLimits | None = 
         MissingDependencyError: If meeko is not installed.
     """
     limits = limits or LigandLimits()
+    reason = limits.rules.why_not(smiles)
+    if reason:
+        raise UndockableError(reason)
+    _check_torsions(_rotatable(smiles), limits)  # before the slow part, which a long chain makes very slow
     mol = embed(smiles, seed=seed, limits=limits)
     try:
         setups = meeko().MoleculePreparation(rigid_macrocycles=True).prepare(mol)
@@ -89,10 +93,18 @@ def prepare_ligand(smiles: str, *, seed: int = 1, limits: LigandLimits | None = 
         raise UndockableError(f"meeko cannot prepare it: {error}") from error
     if not is_ok:
         raise UndockableError(f"meeko cannot prepare it: {reason.strip()}")
-    torsions = sum(line.startswith("BRANCH") for line in pdbqt.splitlines())
-    if torsions > limits.max_torsions:
-        raise UndockableError(f"{torsions} rotatable bonds, at most {limits.max_torsions} are docked")
+    _check_torsions(sum(line.startswith("BRANCH") for line in pdbqt.splitlines()), limits)
     return str(pdbqt)
+
+
+def _rotatable(smiles: str) -> int:
+    mol = parsed(smiles)
+    return 0 if mol is None else rdkit_module("rdkit.Chem.rdMolDescriptors").CalcNumRotatableBonds(mol)
+
+
+def _check_torsions(count: int, limits: LigandLimits) -> None:
+    if count > limits.max_torsions:
+        raise UndockableError(f"{count} rotatable bonds, at most {limits.max_torsions} are docked")
 
 
 def pose_molecule(pose: str) -> Any:
