@@ -118,7 +118,7 @@ def test_the_labels():
     needs_labels()
     for name, rows, actives in (("gsk3b", 52_802, 3_330), ("jnk3", 50_390, 923)):
         smiles, labels = read_labels(name, FOLDER)
-        assert len(smiles) == rows and len({s for s, y in zip(smiles, labels, strict=True) if y}) == actives
+        assert len(smiles) == rows and labels.sum() == actives
 
 
 @pytest.mark.data

@@ -202,7 +202,7 @@ def test_vina_docks_the_same_in_any_order():
     needs_vina()
     settings = {"center": (0, 0, 0), "size": (14, 14, 14), "seeds": (1, 2)}
     made = docking_worker.engines(pocket(), **settings)
-    limits, fidelity = docking_worker.LigandLimits(), {"exhaustiveness": 1, "max_evals": 300}
+    limits, fidelity = docking_worker.LigandLimits(), {"exhaustiveness": 1, "max_evals": 10_000}
     found = [docking_worker.dock(made[1], s, 1, fidelity, limits) for s in ("CCO", "c1ccccc1", "CCO")]
     assert found[0]["energy"] == found[2]["energy"] != found[1]["energy"] and found[0]["energy"] < 0
     assert docking_worker.dock(made[2], "CCO", 2, fidelity, limits)["pose"] != found[0]["pose"]
@@ -213,7 +213,7 @@ def test_vina_docks_the_same_in_any_order():
 
 def test_vina_in_its_own_process():
     needs_vina()
-    with Docking(POCKET, fidelity=Fidelity(1, 300), timeout=120) as feedback:
+    with Docking(POCKET, fidelity=Fidelity(1, 10_000), timeout=120) as feedback:
         good, salt = feedback.evaluate(["CCO", "CN.OC=O"])
     assert good.value > 0 and salt.state is TrialState.INFEASIBLE
 
