@@ -54,11 +54,11 @@ class GraphNoise:
     Args:
         path: Noise levels, t from 1 (noise) to 0 (data).
         prediction: What the network's output stands for.
-        score_size: Root mean square of a score's free coordinates along the reference model's paths, at
-            evenly spaced times from 1 to 0. It fixes the size of a correction: by time alone, so that rows
-            stay independent and no noise depends on trained weights. The published sampler takes the norms
-            of the batch instead.
-        snr: Signal-to-noise ratio r of a correction, ``step = 2 alpha (r / score_size)^2``.
+        noise_size: Root mean square of the predicted noise's free coordinates along the reference model's
+            paths, at evenly spaced times from 1 to 0; 1 is what a perfect model has far from the data. It
+            fixes the size of a correction by time alone, so that rows stay independent and no noise depends
+            on trained weights. The published sampler takes the norms of the batch instead.
+        snr: Signal-to-noise ratio r of a correction, ``step = 2 alpha (r sigma / noise_size)^2``.
         noise_factor: Multiplier of a correction's noise.
         floor: Standard deviation of the last step, which is otherwise a denoising without noise.
         start_scale: Standard deviation of the start; published samplers take 1 whatever sigma(1).
@@ -69,15 +69,15 @@ class GraphNoise:
 
     path: VariancePreserving | VarianceExploding
     prediction: Prediction = field(default_factory=Epsilon)
-    score_size: Sequence[float] = (1.0,)
+    noise_size: Sequence[float] = (1.0,)
     snr: float = 0.2
     noise_factor: float = 0.8
     floor: float = 0.05
     start_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.score_size or min(self.score_size) <= 0:
-            raise ParameterError(f"`score_size` must be positive numbers; got {tuple(self.score_size)}.")
+        if not self.noise_size or min(self.noise_size) <= 0:
+            raise ParameterError(f"`noise_size` must be positive numbers; got {tuple(self.noise_size)}.")
         for name in ("snr", "noise_factor"):
             if getattr(self, name) < 0:
                 raise ParameterError(f"`{name}` must not be negative; got {getattr(self, name)!r}.")
@@ -120,12 +120,12 @@ class GraphNoise:
 
     def _correction(self, times: Tensor) -> AffineSteps:
         """Langevin (Song et al. 2021, Alg. 5): ``s + step score + noise_factor sqrt(2 step) z``."""
-        sizes = torch.tensor(self.score_size, dtype=torch.float64)
+        sizes = torch.tensor(self.noise_size, dtype=torch.float64)
         place = (1 - times) * (len(sizes) - 1)
         left = place.floor().long().clamp_max(max(len(sizes) - 2, 0))
         right = (left + 1).clamp_max(len(sizes) - 1)
         size = sizes[left] + (place - left) * (sizes[right] - sizes[left])
-        step = 2 * (1 - self._decay(times)) * (self.snr / size) ** 2
+        step = 2 * (1 - self._decay(times)) * (self.snr * self.path.sigma(times) / size) ** 2
         return AffineSteps(times, torch.ones_like(times), step, self.noise_factor * (2 * step).sqrt())
 
     def _decay(self, times: Tensor) -> Tensor:

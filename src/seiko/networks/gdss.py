@@ -19,8 +19,8 @@ class GDSSNetwork(nn.Module):
     Two networks of one architecture, one with a head on nodes and one with a head on edges. A layer reads
     ``channels`` adjacency matrices: in each, graph convolutions of the nodes give queries, keys and values;
     the values make the next nodes, and ``mean over heads of tanh(q k / sqrt(width))``, symmetrised, makes
-    with the matrices themselves the next matrices. The networks are not told the time. They are equivariant to the
-    order of the nodes, and slots that are not present influence nothing.
+    with the matrices themselves the next matrices. The networks are not told the time. They are equivariant
+    to the order of the nodes, and slots that are not present influence nothing.
 
     Matrices are symmetric and their diagonals are never read, so only pairs i < j are stored and computed:
     half of the work of dense matrices, and no asymmetry to repair.

@@ -1,7 +1,7 @@
 """GDSS on ZINC250k: the published weights in our networks, as a chain with its domain.
 
-The weights are those of Jo, Lee & Hwang (ICML 2022) with GMH blocks, published under the MIT licence with MOOD
-(Lee, Jo & Hwang, ICML 2023). They are not part of this package.
+The weights are those of Jo, Lee & Hwang (ICML 2022) with GMH blocks, published under the MIT licence with
+MOOD (Lee, Jo & Hwang, ICML 2023). They are not part of this package.
 """
 
 from __future__ import annotations
@@ -28,9 +28,6 @@ from seiko.networks.gdss import GDSSNetwork
 
 PUBLISHED_SHA256 = "eece95ad54a98737e0a4da4b9fc968d974748f3a25103544bd606b344cabf1a7"
 """Of ``checkpoints/ZINC250k/gdss_zinc250k_v2.pth`` in github.com/SeulLee05/MOOD."""
-
-NODE_SCORE_SIZE = (1.0,)
-EDGE_SCORE_SIZE = (1.0,)
 
 
 def cached_weights() -> Path:
@@ -107,8 +104,8 @@ def _linears(published: Mapping[str, Tensor], old: str, new: str) -> dict[str, T
 
 def gdss_process(diffusion_steps: int = 150, solver: Solver = "predictor-corrector") -> GraphSDE:
     """The published noise of both leaves with sampler settings measured for fewer steps."""
-    nodes = GraphNoise(VariancePreserving(0.1, 1.0), Epsilon(), NODE_SCORE_SIZE, floor=0.05)
-    edges = GraphNoise(VarianceExploding(0.2, 1.0), Score(), EDGE_SCORE_SIZE, floor=0.05)
+    nodes = GraphNoise(VariancePreserving(0.1, 1.0), Epsilon(), floor=0.05)
+    edges = GraphNoise(VarianceExploding(0.2, 1.0), Score(), floor=0.05)
     return GraphSDE(38, 9, nodes, edges, diffusion_steps, solver)
 
 
