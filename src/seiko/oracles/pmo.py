@@ -211,7 +211,7 @@ class PMO:
 
     Example:
         >>> PMO("celecoxib_rediscovery")(CELECOXIB), round(PMO("median1")("CC1CCCCC1"), 4)
-        (1.0, 0.2041)
+        (1.0, 0.1772)
     """
 
     name: str
