@@ -3,8 +3,8 @@
 Run: python benchmarks/campaign_scale.py --readings 10000 100000 1000000
 
 Fills a campaign with told trials of short texts, then times, with the campaign opened anew: status, a
-tell of 1,000 readings, an ask of 100 by a proposer that looks up every taken key and does nothing else ("ask"),
-and by one that also reads the history of all told trials with their designs ("ask, reading all").
+tell of 1,000 readings, an ask of 100 by a proposer that looks up every taken key and does nothing else
+("ask"), and by one that also reads the history of all told trials with their designs ("ask, reading all").
 PostgreSQL is a private server with its default settings, fsync included.
 """
 

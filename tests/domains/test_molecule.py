@@ -14,7 +14,7 @@ import torch
 pytest.importorskip("rdkit", reason="molecules need the extra `molecules`")
 from rdkit import Chem
 
-from seiko.domains import molecule
+from seiko.domains import molecule, molecule_identity
 from seiko.domains.molecule import (
     INVALID,
     MoleculeGraph,
@@ -186,7 +186,7 @@ def test_what_does_not_fit(smiles, reason, capfd):
 
 def test_salts_are_several_fragments():
     assert read_molecule("[Na+].[Cl-]", MoleculeGraph(elements=("C", "Cl")))[1].startswith("element Na")
-    assert read_molecule("CN.OC=O", GRAPH)[1] == "disconnected"
+    assert read_molecule("CN.OC=O", GRAPH)[1] == "disconnected (2 fragments: a salt or a mixture)"
 
 
 def test_other_elements_and_their_higher_valences():
@@ -305,6 +305,6 @@ def test_missing_rdkit_names_the_extra(monkeypatch):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(molecule, "import_module", absent)
+    monkeypatch.setattr(molecule_identity, "import_module", absent)
     with pytest.raises(MissingDependencyError, match=r"seiko\[molecules\]"):
         molecule.rdkit_module()

@@ -1,12 +1,14 @@
-"""Molecules in files of their own: SMILES, one a line."""
+"""What the molecule domain offers to the command line: SMILES, one a line, and SD files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from seiko.domains.molecule_formats import MoleculeRecord, sd_entries, write_molecules
 from seiko.tables.base import Cell, fault
 from seiko.tables.designs import DesignEntry, DesignFormat, text_lines
+from seiko.tables.sheets import FILLED_COLUMNS
 
 
 def write_smiles(path: Path, entries: Sequence[DesignEntry[str]]) -> None:
@@ -29,7 +31,28 @@ def read_smiles(path: Path) -> Iterator[DesignEntry[str]]:
         yield DesignEntry(number, smiles, name, cells)
 
 
+def write_sdf(path: Path, entries: Sequence[DesignEntry[str]]) -> None:
+    """One record a molecule, drawn in two dimensions, under its name."""
+    write_molecules(path, [MoleculeRecord(entry.design, entry.name) for entry in entries])
+
+
+def read_sdf(path: Path) -> Iterator[DesignEntry[str]]:
+    """Structures with their names; the data fields named like a column of a table are its cells.
+
+    Raises:
+        TableError: If a structure cannot be read, or the file is no text.
+    """
+    lines = dict(text_lines(path))  # blank ones are left out, and mean something here
+    text = "".join(f"{lines.get(number, '')}\n" for number in range(1, max(lines, default=0) + 1))
+    for record, reason in sd_entries(text):
+        if reason:
+            raise fault(str(path), record.line, f"{reason[0].upper()}{reason[1:]}.")
+        given = record.properties
+        cells: Mapping[str, Cell] = {name: given[name] for name in FILLED_COLUMNS if name in given}
+        yield DesignEntry(record.line, record.smiles, record.name, cells)
+
+
 FORMATS: Mapping[str, DesignFormat[str]] = {
-    "smi": DesignFormat((".smi", ".smiles"), write_smiles, read_smiles)
+    "smi": DesignFormat((".smi", ".smiles"), write_smiles, read_smiles),
+    "sdf": DesignFormat((".sdf", ".sd"), write_sdf, read_sdf),
 }
-"""What the molecule domain offers."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from seiko.domains.molecule import rdkit_module
-from seiko.errors import MissingDependencyError, ParameterError
+from seiko.domains.molecule_properties import sascorer
+from seiko.oracles.similarity import molecule_of
 
 MEDIAN_TARGETS = ("O=C1CC2CCC1C2", "CC1CCC(O)CC1")
 """Norcamphor and 4-methylcyclohexanol, the two targets of `median_norcamphor`."""
@@ -25,19 +23,6 @@ ZINC_MEAN_STD = {
 J. You et al., Graph Convolutional Policy Network (NeurIPS 2018); there the ring is of a cycle basis."""
 
 
-def _read(smiles: str) -> Any:
-    """The RDKit molecule of a SMILES string."""
-    chem = rdkit_module()
-    with rdkit_module("rdkit.rdBase").BlockLogs():
-        mol = chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
-    if mol is None or not mol.GetNumAtoms():
-        raise ParameterError(
-            f"A reward needs a SMILES string that RDKit can read, with at least one atom; got {smiles!r}.",
-            hint="Ask only for designs that `domain.is_valid` accepts, or tell them as infeasible.",
-        )
-    return mol
-
-
 def qed(smiles: str) -> float:
     """Quantitative estimate of drug-likeness, in [0, 1] (Bickerton et al., Nature Chemistry 4:90, 2012).
 
@@ -48,7 +33,7 @@ def qed(smiles: str) -> float:
         >>> round(qed("c1ccccc1"), 4)
         0.4426
     """
-    mol = _read(smiles)
+    mol = molecule_of(smiles)
     return float(rdkit_module("rdkit.Chem.QED").qed(mol))
 
 
@@ -64,25 +49,9 @@ def logp(smiles: str) -> float:
         >>> round(logp("c1ccccc1"), 4)
         1.6866
     """
-    mol = _read(smiles)
+    mol = molecule_of(smiles)
     descriptors = rdkit_module("rdkit.Chem.rdMolDescriptors")
     return float(descriptors.CalcCrippenDescriptors(mol)[0])
-
-
-@cache
-def _sascorer() -> ModuleType:
-    """RDKit's contributed module of the synthetic accessibility score."""
-    config = rdkit_module("rdkit.RDConfig")
-    path = Path(config.RDContribDir) / "SA_Score" / "sascorer.py"
-    spec = importlib.util.spec_from_file_location("_seiko_sascorer", path)
-    if spec is None or spec.loader is None or not path.exists():
-        raise MissingDependencyError(
-            f"The synthetic accessibility score needs RDKit's contributed module {path}, which is missing.",
-            hint="Install RDKit from PyPI (pip install rdkit), which includes it.",
-        )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def sa_score(smiles: str) -> float:
@@ -98,12 +67,12 @@ def sa_score(smiles: str) -> float:
         >>> round(sa_score("c1ccccc1"), 4)
         1.0
     """
-    return float(_sascorer().calculateScore(_read(smiles)))
+    return float(sascorer().calculateScore(molecule_of(smiles)))
 
 
 def largest_ring(smiles: str) -> int:
     """Number of atoms of the largest ring among RDKit's symmetrised smallest rings; 0 without a ring."""
-    mol = _read(smiles)  # must outlive its ring information
+    mol = molecule_of(smiles)  # must outlive its ring information
     return max((len(ring) for ring in mol.GetRingInfo().AtomRings()), default=0)
 
 
@@ -155,7 +124,7 @@ def polar_ring(smiles: str) -> float:
     Raises:
         ParameterError: If RDKit cannot read the SMILES.
     """
-    mol = _read(smiles)
+    mol = molecule_of(smiles)
     descriptors = rdkit_module("rdkit.Chem.rdMolDescriptors")
     scores = (
         gaussian(min(logp(smiles), 2.0), mean=2.0, width=0.5),
@@ -183,9 +152,9 @@ def median_norcamphor(smiles: str) -> float:
     Raises:
         ParameterError: If RDKit cannot read the SMILES.
     """
-    own = _fingerprint(_read(smiles))
+    own = _fingerprint(molecule_of(smiles))
     similarity = rdkit_module("rdkit.DataStructs").TanimotoSimilarity
-    alike = [similarity(own, _fingerprint(_read(target))) for target in MEDIAN_TARGETS]
+    alike = [similarity(own, _fingerprint(molecule_of(target))) for target in MEDIAN_TARGETS]
     return math.sqrt(math.prod(alike))
 
 
