@@ -38,6 +38,13 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
     return RewardWeighted(num_refreshes=1, learning_rate=5e-4, likelihood=likelihood)
 
 
+def final_updater(updater: Updater) -> Updater:
+    """The same with four times as many pools, for the model that is handed over in the end."""
+    if isinstance(updater, RewardWeighted):
+        return replace(updater, num_refreshes=4 * updater.num_refreshes)
+    return updater
+
+
 def seiko_ucb(
     chain: Chain,
     domain: Domain[Design],
@@ -63,13 +70,19 @@ def seiko_ucb(
         >>> from seiko import zoo
         >>> proposer = seiko_ucb(*zoo.load("qm9-graph"), exploration=0.5)
     """
-    options: dict[str, Any] = {"select": "acquisition", "kl_weight_previous": 0.1, "kl_target": kl_target}
+    updater = updater or default_updater(chain, domain)
+    options: dict[str, Any] = {
+        "select": "acquisition",
+        "kl_weight_previous": 0.1,
+        "kl_target": kl_target,
+        "final_updater": final_updater(updater),
+    }
     return OnlineFineTuner(
         chain,
         domain,
         surrogate=surrogate or default_surrogate(domain),
         acquisition=UpperConfidenceBound(exploration),
-        updater=updater or default_updater(chain, domain),
+        updater=updater,
         **(options | settings),
     )
 

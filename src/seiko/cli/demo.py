@@ -31,8 +31,8 @@ POSITIVE = click.IntRange(min=1)
 @click.option("--rounds", type=POSITIVE, default=5, show_default=True, help="Rounds of queries.")
 @click.option("--queries", type=POSITIVE, default=60, show_default=True, help="Queries of one round.")
 @click.option(
-    "--reward", default="penalized_logp", show_default=True,
-    help="What is rewarded: penalized_logp, polar_ring, median_norcamphor, qed or logp.",
+    "--reward", default="logp", show_default=True,
+    help="What is rewarded: logp, penalized_logp, polar_ring, median_norcamphor or qed.",
 )  # fmt: skip
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo"), show_default=True,

@@ -64,6 +64,8 @@ class OnlineFineTuner(Generic[Design]):
         diversity: See `diverse_batch`.
         feasibility: Model of the probability that a design has a reward, learned from infeasible readings.
         final_acquisition: Climbed when no designs are asked for.
+        final_updater: How it is climbed then; `updater` if None. Between rounds a step towards a maximum that
+            the next readings move is enough; the last one is worth reaching.
         adapt: "always" learns in every round; "finally" only when no designs are asked for (non-adaptive).
 
     Raises:
@@ -84,6 +86,7 @@ class OnlineFineTuner(Generic[Design]):
     diversity: float = 0.5
     feasibility: FeasibilityModel = FeasibilityModel()
     final_acquisition: Acquisition = Mean()
+    final_updater: Updater | None = None
     adapt: Literal["always", "finally"] = "always"
 
     def __post_init__(self) -> None:
@@ -122,7 +125,8 @@ class OnlineFineTuner(Generic[Design]):
             acquisition = self.final_acquisition if is_last else self.acquisition
             model, score = self._fit(history, acquisition, generator)
             if len(history.complete) > current.num_readings or is_last:
-                current, update = self._climb(current, score, len(history.complete), generator)
+                updater = self.final_updater if is_last and self.final_updater else self.updater
+                current, update = self._climb(updater, current, score, len(history.complete), generator)
                 report |= _named(update)
         designs: Sequence[Design] = ()
         if not is_last:
@@ -144,7 +148,12 @@ class OnlineFineTuner(Generic[Design]):
         return model, acquisition.bind(model, best_value=float(data.values.max()), generator=generator)
 
     def _climb(
-        self, current: _Current, score: BoundAcquisition, num_readings: int, generator: torch.Generator
+        self,
+        updater: Updater,
+        current: _Current,
+        score: BoundAcquisition,
+        num_readings: int,
+        generator: torch.Generator,
     ) -> tuple[_Current, UpdateReport]:
         """p(i): the maximiser of the optimistic objective, from p(i-1) on."""
         update = current.num_updates + 1
@@ -163,7 +172,7 @@ class OnlineFineTuner(Generic[Design]):
             target=None if self.kl_target is None else KLTarget(self.kl_target),
             multiplier=current.multiplier,
         )
-        chain, report = self.updater.update(current.chain, objective, generator=generator)
+        chain, report = updater.update(current.chain, objective, generator=generator)
         return _Current(chain, update, num_readings, report.multiplier), report
 
     def _choose(
