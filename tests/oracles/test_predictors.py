@@ -64,5 +64,5 @@ def test_one_string_is_no_list_and_lists_may_be_empty():
     with pytest.raises(ParameterError, match=r"Write \[design\]"):
         check_designs("ACGT", DNA)
     assert letter_indices([], DNA, 4).shape == (0, 4)
-    with pytest.raises(ParameterError, match="Design 2 .* has the letter 'N' at position 3"):
+    with pytest.raises(ParameterError, match=r"Design 2 .* has the letter 'N' at position 3"):
         letter_indices(["ACGT", "ACNT"], DNA, 4)
