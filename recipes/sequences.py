@@ -43,6 +43,7 @@ class Recipe:
     steps: tuple[int, ...] = (50, 16, 8)
     both_strands: bool = False
     features: dict[str, Any] = field(default_factory=dict)
+    feature_kind: str = "embedding"
 
     @property
     def space(self) -> SequenceSpace:
@@ -72,20 +73,27 @@ def _settings(iterations: int, rate: float, decay: float, batch: int = 256) -> P
     )
 
 
-TFBIND8 = {"alphabet": "DNA", "length": 8, "data": "tfbind8-low", "both_strands": True}
-GFP = {"alphabet": "protein", "length": 237, "data": "gfp-variants"}
+TFBIND8: dict[str, Any] = {
+    "data": "tfbind8-low",
+    "alphabet": "DNA",
+    "length": 8,
+    "both_strands": True,
+    "feature_kind": "counts",
+    "features": {"words": [1, 2, 3], "both_strands": True},
+}
+GFP: dict[str, Any] = {"alphabet": "protein", "length": 237, "data": "gfp-variants"}
 RECIPES = {
     "tfbind8-low": Recipe(
         **TFBIND8,
-        network={"kind": "mlp", "width": 256, "num_layers": 3},
-        settings=_settings(10_000, 1.5e-3, 0.01, 512),
+        network={"kind": "mlp", "width": 192, "num_layers": 2},
+        settings=_settings(4000, 3e-3, 0.02),
         default_steps=8,
         steps=(8, 4, 2),
     ),
     "tfbind8-low-mutation": Recipe(
         **TFBIND8,
-        network={"kind": "mlp", "width": 256, "num_layers": 3},
-        settings=_settings(10_000, 1.5e-3, 0.01, 512),
+        network={"kind": "mlp", "width": 192, "num_layers": 2},
+        settings=_settings(4000, 3e-3, 0.02),
         process="mutation",
         default_steps=16,
         steps=(32, 16, 8),
@@ -95,7 +103,7 @@ RECIPES = {
         alphabet="DNA",
         length=50,
         network={"kind": "convolution", "width": 32, "num_layers": 4, "kernel": 7},
-        settings=_settings(1500, 2e-3, 0.1, 128),
+        settings=_settings(800, 3e-3, 0.1, 64),
     ),
     "promoters-ecoli": Recipe(
         data="promoters-ecoli",
@@ -107,13 +115,13 @@ RECIPES = {
     "gfp-variants": Recipe(
         **GFP,
         network={"kind": "mlp", "width": 128, "num_layers": 2},
-        settings=_settings(6000, 1.5e-3, 0.02),
+        settings=_settings(2500, 1.5e-3, 0.02, 128),
         steps=(237, 64, 32, 16, 8),
     ),
     "gfp-variants-mutation": Recipe(
         **GFP,
         network={"kind": "mlp", "width": 128, "num_layers": 2},
-        settings=_settings(6000, 1.5e-3, 0.02),
+        settings=_settings(2500, 1.5e-3, 0.02, 128),
         process="mutation",
         steps=(64, 32, 16),
     ),
@@ -122,11 +130,10 @@ RECIPES = {
 
 @torch.no_grad()
 def start_at_frequencies(network: torch.nn.Module, rows: torch.Tensor) -> None:
-    """Let an untrained network with weights of its own for each position predict the frequencies there."""
+    """Let an untrained `SequenceMLP` predict the frequencies at each position: almost always the parent's."""
     last = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
-    if last.out_features == rows[0].numel():
-        last.bias.copy_((rows.mean(0) + 1e-5).log().flatten())
-        last.weight.mul_(0.1)
+    last.bias.copy_((rows.mean(0) + 1e-5).log().flatten())
+    last.weight.mul_(0.1)
 
 
 def train(name: str, recipe: Recipe, data: Data, work: Path) -> None:
@@ -140,7 +147,8 @@ def train(name: str, recipe: Recipe, data: Data, work: Path) -> None:
         print(name, line, flush=True)
 
     chain, kinds = recipe.training_chain, recipe.space.encode(data.train)
-    start_at_frequencies(chain.network, recipe.space.one_hot(kinds))
+    if "parent" in data.facts:
+        start_at_frequencies(chain.network, recipe.space.one_hot(kinds))
     pretrain(
         chain,
         kinds,

@@ -52,7 +52,7 @@ def sequence_domain(
         parent: A sequence that designs are drawn and measured against; it must keep the constraints.
         both_strands: Take a sequence and its reverse complement for one design, whose key is the
             alphabetically first.
-        features: One-hot letters by default, of both strands or relative to the parent where there is one.
+        features: `default_features` if None.
         feature_kind: How those are compared; see `Domain`.
         reference: Known sequences, for ``novelty`` and ``enrichment``.
         motifs: Whose enrichment over the reference is reported; see `Alphabet.motif`.
@@ -75,7 +75,7 @@ def sequence_domain(
     parent = None if parent is None else space.read(parent)
     if parent is not None:
         check_parent(space, parent, constraints)
-    chosen = features or default_features(space, parent=parent, both_strands=both_strands)
+    chosen = features or default_features(space, both_strands=both_strands)
 
     @lru_cache(maxsize=1 << 16)
     def why_invalid(design: str) -> str:
@@ -105,13 +105,11 @@ def sequence_domain(
     )
 
 
-def default_features(
-    space: SequenceSpace, *, parent: str | None = None, both_strands: bool = False
-) -> SequenceFeatures:
+def default_features(space: SequenceSpace, *, both_strands: bool = False) -> SequenceFeatures:
     """Letters at their positions for one length, else counts of letters and of pairs of neighbours."""
     if space.is_variable:
         return SequenceFeatures(space, one_hot=not both_strands, words=(1, 2), both_strands=both_strands)
-    return SequenceFeatures(space, parent=parent, both_strands=both_strands)
+    return SequenceFeatures(space, both_strands=both_strands)
 
 
 def _check(

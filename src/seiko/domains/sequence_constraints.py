@@ -75,7 +75,7 @@ class GCContent:
 
     Example:
         >>> GCContent(0.4, 0.6, window=4).why_not("ACGTGGCC")
-        'GC 100 % at positions 5-8, outside of 40-60 %'
+        'GC 75 % at positions 2-5, outside of 40-60 %'
     """
 
     low: float

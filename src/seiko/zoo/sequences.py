@@ -86,9 +86,13 @@ def build(card: Mapping[str, Any], num_steps: int) -> tuple[DiffusionChain, Doma
     """The chain of a card, without its weights, and its domain."""
     space = space_of(card)
     network = sequence_network(space, card["process"], card["network"])
-    features = SequenceFeatures(space, parent=card.get("parent"), **_tuples(card["features"]))
+    features = SequenceFeatures(space, **_tuples(card["features"]))
     domain = sequence_domain(
-        space, features=features, parent=card.get("parent"), both_strands=card.get("both_strands", False)
+        space,
+        features=features,
+        feature_kind=card["feature_kind"],
+        parent=card.get("parent"),
+        both_strands=card["both_strands"],
     )
     return DiffusionChain(network, sequence_process(space, card["process"], num_steps)), domain
 
