@@ -34,7 +34,7 @@ NAME = "promoter-strength"
 NETWORK = {"channels": 6, "hidden": 48, "context": 16}
 MEMBERS = 1
 HELD_OUT = 0.1
-ITERATIONS = {"known": 4000, "all": 150}
+ITERATIONS = {"known": 4000, "all": 500}
 SPACERS = (15, 16, 17, 18, 19)
 LONGEST = 79
 """Longer constructs, 0.2 % of the library, are left out: every placement costs time."""
@@ -91,7 +91,7 @@ def train(work: Path) -> None:
             report = pretrain(
                 Fit(network, placements),
                 known,
-                settings(iterations, member, learning_rate=6e-3 if placements == "known" else 1e-3),
+                settings(iterations, member, learning_rate=6e-3 if placements == "known" else 3e-3),
                 checkpoint=work / f"{placements}-{member}.safetensors",
                 on_checkpoint=lambda i, loss: print(i, round(loss, 4), flush=True),
             )
