@@ -104,6 +104,7 @@ RECIPES = {
         length=50,
         network={"kind": "convolution", "width": 32, "num_layers": 4, "kernel": 7},
         settings=_settings(800, 3e-3, 0.1, 64),
+        features={"one_hot": False, "words": [1, 2, 3]},
     ),
     "promoters-ecoli": Recipe(
         data="promoters-ecoli",
@@ -111,12 +112,13 @@ RECIPES = {
         length=50,
         network={"kind": "mlp", "width": 96, "num_layers": 2},
         settings=_settings(8000, 1.5e-3, 0.1),
+        features={"words": [1, 2, 3]},
     ),
     "gfp-variants": Recipe(
         **GFP,
         network={"kind": "mlp", "width": 128, "num_layers": 2},
         settings=_settings(2500, 1.5e-3, 0.02, 128),
-        steps=(237, 64, 32, 16, 8),
+        steps=(64, 32, 16, 8),
     ),
     "gfp-variants-mutation": Recipe(
         **GFP,

@@ -25,7 +25,7 @@ def mutate_sequence(
     Example:
         >>> from seiko.domains.sequence_alphabet import DNA
         >>> mutate_sequence("ACGT", np.random.default_rng(0), space=SequenceSpace(DNA, 4))
-        'ACGC'
+        'ACAG'
     """
     letters, alphabet = list(design), space.alphabet.letters
     if space.is_variable and rng.random() < 0.5:

@@ -16,8 +16,7 @@ from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
 from seiko.domains.sequence_features import SequenceFeatures
 from seiko.domains.sequence_space import SequenceSpace
 from seiko.errors import ParameterError
-from seiko.networks import SequenceMLP
-from seiko.networks.sequence import SequenceConvolution, SequenceTransformer
+from seiko.networks import SequenceConvolution, SequenceMLP, SequenceTransformer
 
 ALPHABETS: Mapping[str, Alphabet] = {"DNA": DNA, "RNA": RNA, "protein": PROTEIN}
 NETWORKS = {"mlp": SequenceMLP, "convolution": SequenceConvolution, "transformer": SequenceTransformer}
