@@ -31,7 +31,7 @@ from seiko.domains.base import Domain
 from seiko.domains.molecule import MoleculeGraph, molecule_domain
 from seiko.networks.molecular_graph import MolecularGraphNetwork
 from seiko.pretraining import Pretraining, pretrain
-from seiko.zoo import graph_process
+from seiko.zoo.molecules import graph_process
 
 NETWORK = {"node_width": 128, "pair_width": 48, "num_layers": 5}
 SETTINGS = Pretraining(
@@ -165,6 +165,7 @@ def export(data: Path, work: Path) -> None:
     log = [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
     card = {
         "name": "qm9-graph",
+        "family": "molecular graph",
         "num_atoms": graph.num_atoms,
         "elements": list(graph.elements),
         "network": NETWORK,

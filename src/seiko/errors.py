@@ -41,6 +41,10 @@ class WeightsError(SeikoError):
     """A weight file is missing, corrupt, or belongs to another network."""
 
 
+class DataError(SeikoError):
+    """A file of measured data is missing, damaged, or not what it must be."""
+
+
 class NotEnoughDataError(SeikoError):
     """There are too few readings for what was asked."""
 

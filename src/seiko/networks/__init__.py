@@ -3,5 +3,13 @@
 from seiko.networks.guidance import ClassifierFreeGuidance
 from seiko.networks.mlp import SequenceMLP, VectorMLP
 from seiko.networks.molecular_graph import MolecularGraphNetwork
+from seiko.networks.sequence import SequenceConvolution, SequenceTransformer
 
-__all__ = ["ClassifierFreeGuidance", "MolecularGraphNetwork", "SequenceMLP", "VectorMLP"]
+__all__ = [
+    "ClassifierFreeGuidance",
+    "MolecularGraphNetwork",
+    "SequenceConvolution",
+    "SequenceMLP",
+    "SequenceTransformer",
+    "VectorMLP",
+]

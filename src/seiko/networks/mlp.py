@@ -50,9 +50,12 @@ class SequenceMLP(nn.Module):
         self.blocks = nn.Sequential(*(_Residual(width) for _ in range(num_layers)))
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, length * outputs))
 
+    def hidden(self, state: Tensor, time: Tensor) -> Tensor:
+        """The residual stream before the last layer, [batch, width]."""
+        return self.blocks(self.into(torch.cat([state.flatten(1), time_features(time).to(state)], 1)))
+
     def forward(self, state: Tensor, time: Tensor, condition: Condition = None) -> Tensor:
-        hidden = self.into(torch.cat([state.flatten(1), time_features(time).to(state)], 1))
-        return self.out(self.blocks(hidden)).view(-1, self.length, self.outputs)
+        return self.out(self.hidden(state, time)).view(-1, self.length, self.outputs)
 
 
 class VectorMLP(nn.Module):

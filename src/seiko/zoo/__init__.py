@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from seiko.chains import DiffusionChain, Joint, Masked
+from seiko.chains import DiffusionChain
 from seiko.checkpoints import load_weights, tensors_from_bytes
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError, WeightsError
+
+FAMILIES: Mapping[str, str] = {
+    "molecular graph": "seiko.zoo.molecules",
+    "sequence": "seiko.zoo.sequences",
+}
+"""The module of each family: ``build(card, num_steps)`` gives a chain, without its weights, and its domain.
+
+A chain is a folder here with ``card.json``, which names its family, and ``weights.safetensors``.
+"""
 
 
 def names() -> list[str]:
     """What `load` knows.
 
     Example:
-        >>> names()
-        ['qm9-graph']
+        >>> "qm9-graph" in names()
+        True
     """
-    return sorted(_BUILDERS)
+    folders = files(__package__).iterdir()
+    return sorted(folder.name for folder in folders if (folder / "card.json").is_file())
 
 
 def load(name: str, *, num_steps: int | None = None) -> tuple[DiffusionChain, Domain[Any]]:
@@ -41,11 +52,12 @@ def load(name: str, *, num_steps: int | None = None) -> tuple[DiffusionChain, Do
         >>> domain.name
         'molecule'
     """
-    if name not in _BUILDERS:
+    if name not in names():
         raise ParameterError(f"There is no pre-trained chain {name!r}; there are {names()}.")
     folder = files(__package__) / name
     card = read_card(name)
-    chain, domain = _BUILDERS[name](card, num_steps or card["default_steps"])
+    build = import_module(FAMILIES[card["family"]]).build
+    chain, domain = build(card, num_steps or card["default_steps"])
     content = _read(folder / "weights.safetensors")
     digest = hashlib.sha256(content).hexdigest()
     if digest != card["weights_sha256"]:
@@ -68,24 +80,3 @@ def _read(path: Traversable) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise WeightsError(f"The package has no file {path}.", hint="Install the package again.") from error
-
-
-def graph_process(num_atoms: int, atom_kinds: int, num_steps: int) -> Joint:
-    """Masked diffusion of a molecular graph: atoms and bonds in random order, spread over the steps."""
-    pairs = num_atoms * (num_atoms - 1) // 2
-    return Joint({"atoms": Masked(num_atoms, atom_kinds, num_steps), "bonds": Masked(pairs, 4, num_steps)})
-
-
-def _molecular_graph(card: Mapping[str, Any], num_steps: int) -> tuple[DiffusionChain, Domain[Any]]:
-    from seiko.domains.molecule import MoleculeGraph, molecule_domain
-    from seiko.networks.molecular_graph import MolecularGraphNetwork
-
-    graph = MoleculeGraph(card["num_atoms"], tuple(card["elements"]))
-    network = MolecularGraphNetwork(graph.num_atoms, graph.num_atom_kinds, **card["network"])
-    process = graph_process(graph.num_atoms, graph.num_atom_kinds - 1, num_steps)
-    return DiffusionChain(network, process), molecule_domain(graph)
-
-
-_BUILDERS: Mapping[str, Callable[[Mapping[str, Any], int], tuple[DiffusionChain, Domain[Any]]]] = {
-    "qm9-graph": _molecular_graph,
-}

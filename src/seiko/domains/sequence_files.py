@@ -1,0 +1,207 @@
+"""Sequences in and out of files: FASTA, CSV or TSV, and plain text, each perhaps compressed by gzip."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seiko.domains.sequence_alphabet import Alphabet
+from seiko.errors import ParameterError
+
+FASTA = (".fasta", ".fa", ".fna", ".ffn", ".faa", ".fas")
+TABLES: Mapping[str, str] = {".csv": ",", ".tsv": "\t"}
+SHOWN = 5
+"""How many faults an error lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sequence of a file.
+
+    Attributes:
+        sequence: Its letters.
+        name: From the header of FASTA or the column ``name``; may be empty.
+        line: Where it began in the file, from 1; 0 where it was not read.
+        fields: Other columns of a table.
+    """
+
+    sequence: str
+    name: str = ""
+    line: int = 0
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_sequences(
+    path: str | Path,
+    alphabet: Alphabet,
+    *,
+    length: int | None = None,
+    column: str | None = None,
+) -> list[Record]:
+    """All sequences of a file.
+
+    The format follows the name: FASTA for .fasta, .fa, .fna, .ffn, .faa and .fas, tables with a header for
+    .csv and .tsv, else plain text with one sequence a line, where empty lines and lines that begin with ``#``
+    are passed over. A further .gz is unpacked.
+
+    Args:
+        path: The file.
+        alphabet: Of the sequences; see `Alphabet.read`.
+        length: How many letters each must have, if they must be alike.
+        column: Of a table; ``sequence`` or ``seq`` by default, or its only column.
+
+    Raises:
+        ParameterError: If the file is missing or empty, or holds anything else than such sequences; the
+            first faults are listed by line.
+    """
+    path = Path(path)
+    lines = _lines(path)
+    records, faults = [], []
+    for record in _entries(path, lines, column):
+        sequence, reason, hint = alphabet.parse(record.sequence)
+        if not reason and length is not None and len(sequence) != length:
+            reason, hint = f"{len(sequence)} letters, not {length}", "Cut or leave out what is too long."
+        if reason:
+            faults.append((record, reason, hint))
+        else:
+            records.append(Record(sequence, record.name, record.line, record.fields))
+    if faults:
+        raise ParameterError(_listed(path, alphabet, faults), hint=faults[0][2])
+    if not records:
+        raise ParameterError(f"{path} holds no sequence.", hint="Is it the right file, and was it saved?")
+    return records
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        return content.decode("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise ParameterError(f"There is no file {path}.", hint="Check the path.") from error
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise ParameterError(
+            f"{path} cannot be read as text: {error}.", hint="Save it as plain text in UTF-8."
+        ) from error
+
+
+def _entries(path: Path, lines: list[str], column: str | None) -> Iterator[Record]:
+    suffix = Path(path.stem).suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
+    if suffix in TABLES:
+        return _table(path, lines, TABLES[suffix], column)
+    is_fasta = suffix in FASTA or next((line for line in lines if line.strip()), "").startswith(">")
+    return _fasta(path, lines) if is_fasta else _plain(lines)
+
+
+def _plain(lines: list[str]) -> Iterator[Record]:
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith("#"):
+            yield Record(line, line=number)
+
+
+def _fasta(path: Path, lines: list[str]) -> Iterator[Record]:
+    name, start, parts = "", 0, list[str]()
+    for number, line in enumerate(lines, 1):
+        if line.startswith(">"):
+            if start:
+                yield Record("".join(parts), name, start)
+            name, start, parts = line[1:].strip(), number, []
+        elif line.strip() and not line.startswith(";"):
+            if not start:
+                raise ParameterError(
+                    f"{path}, line {number}: a sequence before the first header.",
+                    hint="Each sequence of FASTA follows a line like >name.",
+                )
+            parts.append(line)
+    if start:
+        yield Record("".join(parts), name, start)
+
+
+def _table(path: Path, lines: list[str], separator: str, column: str | None) -> Iterator[Record]:
+    rows = csv.reader(lines, delimiter=separator)
+    header = [title.strip() for title in next(rows, [])]
+    if not header:
+        return
+    chosen = _column(path, header, column)
+    position = header.index(chosen)
+    for row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            raise ParameterError(
+                f"{path}, line {rows.line_num}: {len(row)} cells, but the header has {len(header)}.",
+                hint="Is the separator right, and is text with separators quoted?",
+            )
+        fields = dict(zip(header, row, strict=True))
+        del fields[chosen]
+        yield Record(row[position], fields.pop("name", ""), rows.line_num, fields)
+
+
+def _column(path: Path, header: list[str], column: str | None) -> str:
+    if column is None:
+        named = [title for title in header if title.lower() in ("sequence", "seq")]
+        column = named[0] if named else header[0] if len(header) == 1 else None
+    if column is None or column not in header:
+        wanted = "`sequence`" if column is None else f"{column!r}"
+        raise ParameterError(
+            f"{path} has no column {wanted}; it has {', '.join(header)}.", hint="Name one with `column`."
+        )
+    return column
+
+
+def _listed(path: Path, alphabet: Alphabet, faults: Sequence[tuple[Record, str, str]]) -> str:
+    shown = [
+        f"line {record.line}{f' ({record.name})' if record.name else ''}: {reason}"
+        for record, reason, _ in faults[:SHOWN]
+    ]
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    entries = f"{len(faults)} {'entry is' if len(faults) == 1 else 'entries are'}"
+    return f"{path}: {entries} not what is wanted of {alphabet.name}. " + "; ".join(shown) + more + "."
+
+
+def write_sequences(path: str | Path, records: Iterable[Record | str], *, width: int = 60) -> None:
+    """Write sequences in the format that the file's name says; see `read_sequences`.
+
+    Args:
+        path: The file; one that is there is replaced.
+        records: Records or bare sequences. FASTA names those without a name 1, 2 and so on; plain text
+            keeps sequences only.
+        width: Letters on a line of FASTA.
+
+    Raises:
+        ParameterError: If the records of a table have different fields.
+    """
+    path = Path(path)
+    rows = [record if isinstance(record, Record) else Record(record) for record in records]
+    suffix = Path(path.stem).suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
+    if suffix in TABLES:
+        text = _table_text(rows, TABLES[suffix])
+    elif suffix in FASTA:
+        text = "".join(_fasta_text(row, number, width) for number, row in enumerate(rows, 1))
+    else:
+        text = "".join(f"{row.sequence}\n" for row in rows)
+    content = text.encode()
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def _fasta_text(record: Record, number: int, width: int) -> str:
+    letters = record.sequence
+    lines = (letters[k : k + width] for k in range(0, len(letters), width))
+    return f">{record.name or number}\n" + "".join(f"{line}\n" for line in lines)
+
+
+def _table_text(records: Sequence[Record], separator: str) -> str:
+    titles = list(records[0].fields) if records else []
+    if any(list(record.fields) != titles for record in records):
+        raise ParameterError("All records of a table must have the same fields.", hint="Fill in empty ones.")
+    named = any(record.name for record in records)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
+    writer.writerow([*(["name"] if named else []), "sequence", *titles])
+    for record in records:
+        writer.writerow([*([record.name] if named else []), record.sequence, *record.fields.values()])
+    return buffer.getvalue()
