@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from seiko import errors
 from seiko.errors import MissingDependencyError, ParameterError
 
 WORKER = "seiko.oracles.docking_worker"
@@ -84,7 +83,7 @@ class DockingProcess:
         if self._child is not None:
             return
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - outlives the child
-        source = str(Path(errors.__file__).parents[1])
+        source = str(Path(__file__).parents[2])  # the child finds the package that the parent runs
         paths = [source, os.environ.get("PYTHONPATH", "")]
         self._child = subprocess.Popen(
             [sys.executable, "-m", self.module],
