@@ -15,7 +15,7 @@ ROOT = Path(seiko.__file__).parent
 
 LAYERS = [
     {"errors", "typing"},
-    {"tree", "records", "results"},
+    {"tree", "records", "results", "memory"},
     {"distributions", "schedules", "checkpoints"},
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},

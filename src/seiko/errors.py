@@ -65,3 +65,7 @@ class CampaignError(SeikoError):
 
 class MissingDependencyError(SeikoError, ImportError):
     """An optional package is not installed; the hint names the extra."""
+
+
+class OutOfMemoryError(SeikoError, MemoryError):
+    """The device has no memory left for what was asked; the hint names what needs less."""

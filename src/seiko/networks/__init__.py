@@ -1,7 +1,20 @@
 """Networks that predict at a state, one architecture a file; each is ``network(state, time, condition)``."""
 
+from seiko.networks.adapters import DiffusersNetwork, PromptNetwork
 from seiko.networks.guidance import ClassifierFreeGuidance
+from seiko.networks.lora import LoRA, add_lora, load_lora, save_lora
 from seiko.networks.mlp import SequenceMLP, VectorMLP
 from seiko.networks.molecular_graph import MolecularGraphNetwork
 
-__all__ = ["ClassifierFreeGuidance", "MolecularGraphNetwork", "SequenceMLP", "VectorMLP"]
+__all__ = [
+    "ClassifierFreeGuidance",
+    "DiffusersNetwork",
+    "LoRA",
+    "MolecularGraphNetwork",
+    "PromptNetwork",
+    "SequenceMLP",
+    "VectorMLP",
+    "add_lora",
+    "load_lora",
+    "save_lora",
+]

@@ -13,6 +13,9 @@ from seiko.chains import DiffusionChain, Joint, Masked
 from seiko.checkpoints import load_weights, tensors_from_bytes
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError, WeightsError
+from seiko.zoo.pipelines import diffusers_chain, load_pipeline
+
+__all__ = ["diffusers_chain", "graph_process", "load", "load_pipeline", "names", "read_card"]
 
 
 def names() -> list[str]:
