@@ -15,9 +15,7 @@ PREDICTIONS = {"epsilon": Epsilon(), "v_prediction": Velocity(), "sample": Denoi
 
 
 def _draw(seed: int) -> torch.Tensor:
-    return torch.randn(
-        2, 3, 4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    )
+    return torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def _require_equal_steps(scheduler, process, num_steps, eta):
@@ -123,7 +121,7 @@ def test_dynamic_shifting_follows_the_image_size():
         process_from_scheduler(scheduler, 4, (1,))
 
 
-# --------------------------------------------------------------------------------------------- what is refused
+# -------------------------------------------------------------------------------------------- what is refused
 
 
 def test_a_deterministic_sampler_is_refused():

@@ -47,7 +47,9 @@ def test_channels_and_axes_are_where_they_belong():
     state = -torch.ones(1, 3, 6, 8)
     state[0, 1, 2, 7] = 1.0
     image = FORM.to_images(state)[0]
-    assert image.size == (8, 6) and image.getpixel((7, 2)) == (0, 255, 0) and image.getpixel((2, 5)) == (0, 0, 0)
+    assert (
+        image.size == (8, 6) and image.getpixel((7, 2)) == (0, 255, 0) and image.getpixel((2, 5)) == (0, 0, 0)
+    )
 
 
 def test_what_is_out_of_range_is_clipped_and_may_come_back():
@@ -156,7 +158,7 @@ def test_files_that_are_no_images_of_the_domain_are_named(tmp_path):
         load_images(tmp_path)
 
 
-# --------------------------------------------------------------------------------------------- what is refused
+# -------------------------------------------------------------------------------------------- what is refused
 
 
 def test_images_of_another_size_or_mode_are_invalid_and_say_why():

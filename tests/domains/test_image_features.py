@@ -57,9 +57,7 @@ def test_clip_sees_what_transformers_processor_shows_it(tmp_path):
     with torch.no_grad():
         theirs = model(**processor(picture, return_tensors="pt")).image_embeds
     ours = CLIPFeatures(tmp_path)(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
-    torch.testing.assert_close(
-        ours, torch.nn.functional.normalize(theirs, dim=-1), atol=0.02, rtol=0.0
-    )
+    torch.testing.assert_close(ours, torch.nn.functional.normalize(theirs, dim=-1), atol=0.02, rtol=0.0)
     assert ours.norm(dim=1).item() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -72,7 +70,9 @@ def test_vision_features_are_the_networks_of_the_normalised_picture():
     network = torch.nn.Conv2d(3, 2, 8)
     features = VisionFeatures(network, size=8, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))
     levels = _levels()
-    by_hand = (levels - torch.tensor([0.1, 0.2, 0.3])[:, None, None]) / torch.tensor([0.5, 1, 2])[:, None, None]
+    by_hand = (levels - torch.tensor([0.1, 0.2, 0.3])[:, None, None]) / torch.tensor([0.5, 1, 2])[
+        :, None, None
+    ]
     torch.testing.assert_close(features(levels), network(by_hand).flatten(1))
     assert not any(p.requires_grad for p in network.parameters())
     assert features(_levels(1, 20, 12)).shape == (1, 2)

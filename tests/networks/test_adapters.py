@@ -151,9 +151,7 @@ def test_a_learned_variance_is_dropped():
 
 def _prompted(scale: float) -> PromptNetwork:
     tables = [{"encoder_hidden_states": _draw(2, 5, 16, seed=seed)} for seed in (1, 2)]
-    return PromptNetwork(
-        DiffusersNetwork(text_unet()), tables[0], negative=tables[1], guidance_scale=scale
-    )
+    return PromptNetwork(DiffusersNetwork(text_unet()), tables[0], negative=tables[1], guidance_scale=scale)
 
 
 def test_guidance_is_both_branches_of_each_prompt_in_one_call():
@@ -162,9 +160,7 @@ def test_guidance_is_both_branches_of_each_prompt_in_one_call():
     state, rows = _draw(3, 4, 8, 8), torch.tensor([1, 0, 1])
     ours = network(state, torch.ones(3), rows)
     assert calls == [6]
-    given, none = (
-        network.network(state, torch.ones(3), _draw(2, 5, 16, seed=seed)[rows]) for seed in (1, 2)
-    )
+    given, none = (network.network(state, torch.ones(3), _draw(2, 5, 16, seed=seed)[rows]) for seed in (1, 2))
     torch.testing.assert_close(ours, none + 3 * (given - none), atol=1e-5, rtol=1e-5)
 
 
@@ -181,7 +177,7 @@ def test_forks_share_the_prompts():
     assert twin.given_0 is network.given_0 and twin.none_0 is network.none_0
 
 
-# --------------------------------------------------------------------------------------------- what is refused
+# -------------------------------------------------------------------------------------------- what is refused
 
 
 def test_bad_conditions_are_refused():

@@ -55,7 +55,9 @@ def test_three_chains_are_three_adapters_on_one_base():
         everything |= _bytes(chain, trained=False) | _bytes(chain, trained=True)
     adapter = sum(_bytes(pretrained, trained=True).values())
     assert sum(everything.values()) <= sum(base.values()) + 4 * adapter
-    kl = [path_kl(current, other, 2, generator=generator()) for other in (pretrained, reference, fork(current))]
+    kl = [
+        path_kl(current, other, 2, generator=generator()) for other in (pretrained, reference, fork(current))
+    ]
     assert (kl[0] > 0).all() and (kl[1] > 0).all() and (kl[2] == 0).all()
 
 

@@ -66,7 +66,9 @@ def test_jpeg_size_is_that_of_the_file():
 
 @pytest.mark.parametrize("name", REWARDS)
 def test_every_reward_is_a_float_and_refuses_what_is_no_image(name):
-    assert isinstance(REWARDS[name](_noise()), float) and isinstance(REWARDS[name](_noise().convert("L")), float)
+    assert isinstance(REWARDS[name](_noise()), float) and isinstance(
+        REWARDS[name](_noise().convert("L")), float
+    )
     with pytest.raises(ParameterError, match="PIL image; got str"):
         REWARDS[name]("cat.png")
 

@@ -1,4 +1,4 @@
-"""Whole pipelines of diffusers, tiny and with random weights, as chains and domains, beside diffusers itself."""
+"""Pipelines of diffusers, tiny and with random weights, as chains and domains, beside diffusers itself."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ def stock_images(pipeline, chain, domain, rows, *, num_steps, seed=0, **call):
     pipeline.scheduler = _Recorded.from_config(pipeline.scheduler.config)
     pipeline.scheduler.noise = noise
     pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(
-        latents=steps[0].state, num_inference_steps=num_steps, output_type="np", **call
-    ).images
+    theirs = pipeline(latents=steps[0].state, num_inference_steps=num_steps, output_type="np", **call).images
     pixels = domain.decode(steps[-1].next_state, condition)
     return np.stack([np.asarray(image) for image in pixels]) / 255, theirs, steps[-1].next_state
 
@@ -125,7 +123,9 @@ def test_the_text_encoder_runs_once_and_guidance_is_one_call(sd_folder):
     encoded = len(texts)
     assert encoded == 2  # the prompts at once, and the negative ones
     designs = domain.decode(
-        *(lambda c: (sample(chain, 6, condition=c, generator=generator()), c))(domain.condition(6, generator()))
+        *(lambda c: (sample(chain, 6, condition=c, generator=generator()), c))(
+            domain.condition(6, generator())
+        )
     )
     assert len(texts) == encoded and calls == [12, 12, 12]
     assert sorted(d.info[PROMPT] for d in designs) == ["cat", "cat", "dog", "dog", "fish", "fish"]
@@ -172,13 +172,15 @@ def test_another_size_is_possible(sd_folder):
     chain, domain = load_pipeline(
         sd_folder, prompts=["cat"], num_steps=2, width=24, height=16, train=LORA, decode="tiled"
     )
-    design = domain.decode(*[sample(chain, 1, condition=torch.tensor([0]), generator=generator()), torch.tensor([0])])
+    design = domain.decode(
+        *[sample(chain, 1, condition=torch.tensor([0]), generator=generator()), torch.tensor([0])]
+    )
     assert design[0].size == (24, 16)
     with pytest.raises(ParameterError, match="multiple of 2"):
         load_pipeline(sd_folder, prompts=["cat"], width=17)
 
 
-# ----------------------------------------------------------------------------------------------------- others
+# ---------------------------------------------------------------------------------------------------- others
 
 
 def test_xl_samples_are_those_of_the_stock_pipeline(sdxl_folder):
@@ -234,7 +236,7 @@ def test_unconditional_pipelines(tmp_path, channels):
     assert domain.decode(states, None)[0].mode == ("RGB" if channels == 3 else "L")
 
 
-# --------------------------------------------------------------------------------------------- what is refused
+# -------------------------------------------------------------------------------------------- what is refused
 
 
 def test_a_prompt_that_is_too_long_is_refused_before_anything_runs(sd_folder):
@@ -292,7 +294,9 @@ def test_pipelines_of_other_kinds_are_refused(tmp_path):
 
 
 def test_a_network_without_attention_needs_other_targets():
-    unet = pixel_unet(down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, add_attention=False)
+    unet = pixel_unet(
+        down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, add_attention=False
+    )
     plain = diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler())
     with pytest.raises(ParameterError, match="conv1"):
         load_pipeline(plain)

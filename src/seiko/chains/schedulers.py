@@ -35,7 +35,7 @@ BY_FLOW = ("FlowMatchEulerDiscreteScheduler",)
 
 PREDICTIONS = {"epsilon": Epsilon(), "v_prediction": Velocity(), "sample": Denoised()}
 FLOOR = 1e-4
-"""Noise variance that stays in the last step where the configuration leaves none: 0.01 in units of the data."""
+"""Noise variance that stays in the last step where the configuration leaves none (a deviation of 0.01)."""
 
 
 def process_from_scheduler(
@@ -82,7 +82,7 @@ def process_from_scheduler(
         return _ddim(name, config, num_steps, event_shape, eta)
     raise ParameterError(
         f"The scheduler {name} cannot become a chain; supported are {', '.join(BY_BETAS + BY_FLOW)}.",
-        hint="Give a scheduler of these that fits the network's training. Distilled few-step models have none.",
+        hint="Give one that fits the network's training; a distilled few-step model has none.",
     )
 
 
@@ -136,7 +136,7 @@ def _ddim(name: str, config: Mapping[str, Any], num_steps: int, shape: tuple[int
 
 
 def network_times(timesteps: torch.Tensor, num_train_timesteps: int) -> torch.Tensor:
-    """Time steps 0 ... T - 1 as times (t + 1) / T in (0, 1], of which `DiffusersNetwork` makes steps again."""
+    """Time steps 0 ... T - 1 as times (t + 1) / T in (0, 1]; `DiffusersNetwork` makes steps of them again."""
     return (timesteps.double() + 1) / num_train_timesteps
 
 

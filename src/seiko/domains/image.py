@@ -172,7 +172,7 @@ def from_png(content: bytes, source: str = "The image") -> Image:
 
 
 def draw_image(image: Image, *, least: int = 128) -> str:
-    """An ``<img>`` element with the picture inside it; small ones are shown `least` pixels wide, unsmoothed."""
+    """An ``<img>`` element that holds the picture; a small one is shown `least` pixels wide, unsmoothed."""
     content = base64.b64encode(to_png(image)).decode()
     factor = max(1, -(-least // image.size[0]))
     width, height = (factor * length for length in image.size)
@@ -243,7 +243,7 @@ def _mean_distance(rows: Tensor) -> float:
 
 
 def cycled_prompts(num_prompts: int) -> Callable[[int, torch.Generator | None], Tensor]:
-    """``(batch_size, generator) -> [batch_size]`` numbers of prompts: each as often as any, in random order."""
+    """``(batch_size, generator) -> [batch_size]`` numbers of prompts: all equally often, in random order."""
 
     def draw(batch_size: int, generator: torch.Generator | None = None) -> Tensor:
         first = torch.randint(num_prompts, (), generator=generator)

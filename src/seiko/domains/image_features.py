@@ -51,7 +51,9 @@ class PixelFeatures(nn.Module):
         mean = pool(levels, cells)
         variance = pool(levels.square(), cells) - mean.square()
         spread = (variance.clamp_min(0) + 1e-6).sqrt()  # its slope stays finite in a flat cell
-        down = _smooth_abs(levels.diff(dim=-2)).mean((-1, -2)) if levels.shape[-2] > 1 else mean.mean((-1, -2))
+        down = (
+            _smooth_abs(levels.diff(dim=-2)).mean((-1, -2)) if levels.shape[-2] > 1 else mean.mean((-1, -2))
+        )
         across = _smooth_abs(levels.diff(dim=-1))
         halves = [half.mean((-1, -2)) for half in across.tensor_split(2, dim=-2)] if across.numel() else []
         halves = [torch.nan_to_num(half) for half in halves] or [down, down]
@@ -94,7 +96,7 @@ class VisionFeatures(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
     def prepared(self, levels: Tensor) -> Tensor:
-        """The pictures as the network takes them: the short side resized (bicubic), the middle, normalised."""
+        """The pictures as the network takes them: the middle of the resized (bicubic), normalised."""
         if self.size is not None and tuple(levels.shape[-2:]) != (self.size, self.size):
             levels = _resized(levels, self.size)
         return (levels.expand(-1, len(self.mean), -1, -1) - self.mean.to(levels)) / self.std.to(levels)

@@ -179,7 +179,7 @@ def _loaded(source: str | Path, dtype: torch.dtype, local_files_only: bool) -> A
     where = {"local_files_only": local_files_only}
     try:
         parts = DiffusionPipeline.load_config(str(source), **where)
-        unused = {name: None for name in ("safety_checker", "feature_extractor", "image_encoder")}
+        unused = dict.fromkeys(("safety_checker", "feature_extractor", "image_encoder"))
         unused = {name: value for name, value in unused.items() if name in parts}
         return DiffusionPipeline.from_pretrained(str(source), torch_dtype=dtype, **where, **unused)
     except Exception as error:  # OSError, ValueError, and whatever the hub's client raises without a network
