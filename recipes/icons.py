@@ -27,7 +27,8 @@ from torch.nn.functional import pixel_unshuffle
 from seiko.chain import sample
 from seiko.chains import DiffusionChain
 from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
-from seiko.domains.image import ImageFormat, pillow, pixel_diversity, to_png
+from seiko.domains.image import pixel_diversity
+from seiko.domains.image_format import ImageFormat, pillow, to_png
 from seiko.oracles.image_properties import colourfulness, contrast, jpeg_size
 from seiko.pretraining import Pretraining, pretrain
 from seiko.typing import State

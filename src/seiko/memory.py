@@ -10,7 +10,7 @@ import torch
 from seiko.errors import OutOfMemoryError, SeikoError
 
 KNOBS = (
-    "Any of three needs less: fewer rows at once (the updater's `batch_size` and `sample_batch`), fewer steps "
+    "Any of three needs less: fewer rows at once (the updater's `batch_size`, `sample_batch`), fewer steps "
     "with a graph (`grad_steps`, or `checkpoint=True`), a smaller model in memory (`dtype=torch.bfloat16`, "
     '`decode="sliced"` or "tiled").'
 )

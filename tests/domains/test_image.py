@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from seiko.domains.image import (
+from seiko.domains.image import image_domain
+from seiko.domains.image_format import (
     PROMPT,
     ImageFormat,
     from_png,
-    image_domain,
     image_key,
     load_images,
     save_images,

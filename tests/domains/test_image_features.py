@@ -6,8 +6,9 @@ import torch
 
 from image_world import autoencoder, diffusers, generator, pixel_unet, seeded, transformers
 from seiko.chain import frozen
-from seiko.domains.image import ImageFormat, image_domain
+from seiko.domains.image import image_domain
 from seiko.domains.image_features import ChainFeatures, CLIPFeatures, PixelFeatures, VisionFeatures
+from seiko.domains.image_format import ImageFormat
 from seiko.domains.image_latents import VAEDecoder
 from seiko.errors import ParameterError, WeightsError
 from seiko.testing import check_domain
@@ -40,7 +41,9 @@ def test_pixel_features_of_known_pictures():
     found = PixelFeatures(2)(half)[0]
     assert found[:12].tolist() == [0.0, 1.0] * 6  # mean colour of four cells, three channels
     assert found[12:24].max() < 0.01  # no cell varies
-    assert found[27:33].tolist() == pytest.approx([1 / 7] * 6, abs=1e-3)  # one edge in seven, across
+    assert found[24:27].max() < 0.01  # nothing changes downwards
+    assert found[27:30].tolist() == pytest.approx([1 / 7] * 3, abs=1e-3)  # one edge in seven, across
+    assert found[30:].tolist() == [0.5] * 3
 
 
 def test_pixel_features_have_finite_slopes_on_flat_pictures():

@@ -18,7 +18,7 @@ from image_world import (
     text_unet,
 )
 from seiko.chain import rollout, sample
-from seiko.domains.image import PROMPT
+from seiko.domains.image_format import PROMPT
 from seiko.errors import DeterministicChainError, ParameterError, WeightsError
 from seiko.networks import LoRA, save_lora
 from seiko.testing import check_chain, check_domain

@@ -23,20 +23,20 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class PixelFeatures(nn.Module):
-    """What a glance sees: a coarse picture and, of each channel and of edges, how much they vary.
+    """What a glance sees: a coarse picture, and how much each channel varies in it. No network.
 
-    The mean colour of each cell of a ``grid x grid`` division, the standard deviation in each cell, and the
-    mean absolute difference of neighbouring pixels along both axes in each half of the picture. No network.
+    The mean and the standard deviation of each cell of a ``grid x grid`` division; the mean absolute
+    difference of neighbouring pixels down and across, and the mean, of the whole.
 
     Args:
         grid: Cells along each axis; smaller pictures have a cell a pixel.
 
     Shape:
-        [n, channel, height, width] -> [n, channel * (2 * cells + 4)].
+        [n, channel, height, width] -> [n, channel * (2 * cells + 3)].
 
     Example:
         >>> PixelFeatures(4)(torch.rand(2, 3, 32, 32)).shape
-        torch.Size([2, 108])
+        torch.Size([2, 105])
     """
 
     def __init__(self, grid: int = 8) -> None:
@@ -51,18 +51,15 @@ class PixelFeatures(nn.Module):
         mean = pool(levels, cells)
         variance = pool(levels.square(), cells) - mean.square()
         spread = (variance.clamp_min(0) + 1e-6).sqrt()  # its slope stays finite in a flat cell
-        down = (
-            _smooth_abs(levels.diff(dim=-2)).mean((-1, -2)) if levels.shape[-2] > 1 else mean.mean((-1, -2))
-        )
-        across = _smooth_abs(levels.diff(dim=-1))
-        halves = [half.mean((-1, -2)) for half in across.tensor_split(2, dim=-2)] if across.numel() else []
-        halves = [torch.nan_to_num(half) for half in halves] or [down, down]
-        total = levels.mean((-1, -2))
-        return torch.cat([mean.flatten(1), spread.flatten(1), down, *halves, total], 1)
+        parts = [mean, spread, _roughness(levels, -2), _roughness(levels, -1), levels.mean((-1, -2))]
+        return torch.cat([part.flatten(1) for part in parts], 1)
 
 
-def _smooth_abs(difference: Tensor) -> Tensor:
-    return (difference.square() + 1e-6).sqrt()
+def _roughness(levels: Tensor, dim: int) -> Tensor:
+    """Mean absolute difference of neighbours along `dim`, [n, channel]; 0 where there is one pixel."""
+    if levels.shape[dim] == 1:
+        return levels.new_zeros(levels.shape[:2])
+    return (levels.diff(dim=dim).square() + 1e-6).sqrt().mean((-1, -2))
 
 
 class VisionFeatures(nn.Module):

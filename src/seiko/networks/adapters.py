@@ -22,9 +22,10 @@ class DiffusersNetwork(nn.Module):
 
     A condition is a mapping from the denoiser's argument names to tensors [batch, ...]; a dot goes a level
     down, as in ``"added_cond_kwargs.text_embeds"``. A plain tensor is the denoiser's
-    ``encoder_hidden_states`` or, if it takes none, its ``class_labels``. The denoiser stays in eval mode, so that a law is the same
-    in training. It runs in its own dtype; states and predictions keep theirs, so that divergences are never
-    taken in low precision. A learned variance is dropped: a noise scale may not depend on trained weights.
+    ``encoder_hidden_states`` or, if it takes none, its ``class_labels``. The denoiser stays in eval mode, so
+    that a law is the same in training. It runs in its own dtype; states and predictions keep theirs, so that
+    divergences are never taken in low precision. A learned variance is dropped: a noise scale may not depend
+    on trained weights.
 
     Args:
         model: The denoiser.
@@ -126,8 +127,8 @@ class PromptNetwork(nn.Module):
     """A network that is told the number of a prompt, and looks up what stands for it.
 
     The tables hold each prompt's embeddings once, however many rows use them, and forks share them. With a
-    guidance scale other than 1 the prediction is ``n + guidance_scale * (p - n)`` (Ho & Salimans 2022, Eq. 6):
-    p under the prompt and n under its negative prompt, both from one call on twice the rows.
+    guidance scale other than 1 the prediction is ``n + guidance_scale * (p - n)`` (Ho & Salimans 2022,
+    Eq. 6): p under the prompt and n under its negative prompt, both from one call on twice the rows.
 
     Args:
         network: Called as ``network(state, time, condition)`` with rows of the tables.

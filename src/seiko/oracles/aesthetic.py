@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from seiko.checkpoints import load_weights, read_tensors
-from seiko.domains.image import pillow
 from seiko.domains.image_features import CLIPFeatures
+from seiko.domains.image_format import pillow
 from seiko.errors import MissingDependencyError, ParameterError, WeightsError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class AestheticHead(nn.Module):
 
     def __init__(self, widths: Sequence[int] = (768, 1024, 128, 64, 16, 1)) -> None:
         super().__init__()
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(itertools.pairwise(widths))
         self.layers = nn.Sequential(*(nn.Linear(into, out) for into, out in pairs))
 
     def forward(self, embedding: Tensor) -> Tensor:

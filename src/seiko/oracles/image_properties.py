@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seiko.domains.image import pillow
+from seiko.domains.image_format import pillow
 from seiko.errors import ParameterError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from seiko.chains import DiffusionChain
 from seiko.chains.schedulers import process_from_scheduler
 from seiko.domains.base import Domain
-from seiko.domains.image import ImageFormat, image_domain
+from seiko.domains.image import image_domain
+from seiko.domains.image_format import ImageFormat
 from seiko.domains.image_latents import VAEDecoder
 from seiko.errors import MissingDependencyError, ParameterError, WeightsError
 from seiko.networks.adapters import DiffusersNetwork, PromptNetwork

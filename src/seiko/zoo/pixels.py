@@ -11,7 +11,8 @@ from torch import nn
 from seiko.chains import DiffusionChain
 from seiko.chains.schedulers import process_from_scheduler
 from seiko.domains.base import Domain
-from seiko.domains.image import ImageFormat, image_domain
+from seiko.domains.image import image_domain
+from seiko.domains.image_format import ImageFormat
 from seiko.errors import MissingDependencyError
 from seiko.networks.adapters import DiffusersNetwork
 from seiko.networks.guidance import ClassifierFreeGuidance
