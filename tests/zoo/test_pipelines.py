@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,6 +16,7 @@ from image_world import (
     sdxl_pipeline,
     text_unet,
 )
+from pipeline_comparison import Recorded, compare, require_equal
 from seiko.chain import rollout, sample
 from seiko.domains.image_format import PROMPT
 from seiko.errors import DeterministicChainError, ParameterError, WeightsError
@@ -42,28 +42,6 @@ def sdxl_folder(tmp_path_factory):
     return folder / "pipe"
 
 
-class _Recorded(diffusers.DDIMScheduler):
-    """The stock scheduler, given the noise of a recorded path of ours."""
-
-    def step(self, output, timestep, state, **options):
-        place = self.timesteps.tolist().index(int(timestep))
-        options = {"eta": 1.0, "variance_noise": self.noise[place].to(state), "return_dict": False}
-        return super().step(output, timestep, state, **options)
-
-
-def stock_images(pipeline, chain, domain, rows, *, num_steps, seed=0, **call):
-    """Our images of a path and the stock pipeline's, told the same start and noise."""
-    condition = torch.tensor(rows)
-    steps = list(rollout(chain, len(rows), condition=condition, generator=generator(seed)))
-    noise = [(s.next_state - s.transition.mean) / s.transition.scale for s in steps]
-    pipeline.scheduler = _Recorded.from_config(pipeline.scheduler.config)
-    pipeline.scheduler.noise = noise
-    pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(latents=steps[0].state, num_inference_steps=num_steps, output_type="np", **call).images
-    pixels = domain.decode(steps[-1].next_state, condition)
-    return np.stack([np.asarray(image) for image in pixels]) / 255, theirs, steps[-1].next_state
-
-
 # ------------------------------------------------------------------------------------------- Stable Diffusion
 
 
@@ -80,9 +58,7 @@ def test_our_samples_are_those_of_the_stock_pipeline_given_the_same_noise(sd_fol
     )
     stock = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder)
     call = {"prompt": prompts, "negative_prompt": negative, "guidance_scale": scale}
-    ours, theirs, _ = stock_images(stock, chain, domain, [0, 1], num_steps=6, **call)
-    assert ours.shape == (2, 16, 16, 3)
-    assert np.abs(ours - theirs).max() <= 0.5 / 255 + 1e-4  # ours are whole levels
+    require_equal(compare(stock, chain, domain, [0, 1], num_steps=6, **call))
 
 
 def test_a_trained_adapter_is_loaded_by_the_stock_pipeline(sd_folder, tmp_path):
@@ -91,19 +67,14 @@ def test_a_trained_adapter_is_loaded_by_the_stock_pipeline(sd_folder, tmp_path):
     save_lora(trained, tmp_path)
     stock = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder)
     call = {"prompt": ["a cat"] * 2, "guidance_scale": 7.5}
-    ours, without, _ = stock_images(stock, trained, domain, [0, 0], num_steps=4, **call)
-    assert np.abs(ours - without).max() > 0.01
+    assert compare(stock, trained, domain, [0, 0], num_steps=4, **call)[1] > 0.01  # it does change something
     stock.load_lora_weights(tmp_path)
-    ours, theirs, latents = stock_images(stock, trained, domain, [0, 0], num_steps=4, **call)
-    assert np.abs(ours - theirs).max() <= 0.5 / 255 + 1e-4
-    stock_latents = stock_images(stock, trained, domain, [0, 0], num_steps=4, **call)[2]
-    torch.testing.assert_close(latents, stock_latents, atol=1e-4, rtol=1e-4)
+    require_equal(compare(stock, trained, domain, [0, 0], num_steps=4, **call))
     stock.fuse_lora()
-    fused = stock_images(stock, trained, domain, [0, 0], num_steps=4, **call)[1]
-    assert np.abs(ours - fused).max() <= 0.5 / 255 + 1e-3
+    assert compare(stock, trained, domain, [0, 0], num_steps=4, **call)[1] <= 1e-3
     stock.unfuse_lora()
     stock.unload_lora_weights()
-    assert np.abs(stock_images(stock, chain, domain, [0, 0], num_steps=4, **call)[1] - without).max() < 0.01
+    assert compare(stock, chain, domain, [0, 0], num_steps=4, **call)[1] <= 1e-3
 
 
 def test_it_keeps_the_rules(sd_folder):
@@ -149,10 +120,7 @@ def test_velocity_prediction_of_stable_diffusion_2(tmp_path):
     chain, domain = load_pipeline(
         tmp_path / "pipe", prompts=["cat"], num_steps=4, guidance_scale=1.0, train=LORA
     )
-    ours, theirs, _ = stock_images(
-        stock, chain, domain, [0, 0], num_steps=4, prompt=["cat"] * 2, guidance_scale=1.0
-    )
-    assert np.abs(ours - theirs).max() <= 0.5 / 255 + 1e-4
+    require_equal(compare(stock, chain, domain, [0, 0], num_steps=4, prompt=["cat"] * 2, guidance_scale=1.0))
 
 
 def test_full_fine_tuning_trains_the_denoiser_alone(sd_folder):
@@ -187,32 +155,17 @@ def test_xl_samples_are_those_of_the_stock_pipeline(sdxl_folder):
     prompts = ["a cat", "dogs"]
     chain, domain = load_pipeline(sdxl_folder, prompts=prompts, num_steps=5, guidance_scale=3.0, train=LORA)
     stock = diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl_folder, add_watermarker=False)
-    stock.scheduler = diffusers.DDIMScheduler.from_config(
-        stock.scheduler.config, clip_sample=False, set_alpha_to_one=True
-    )
-    stock.scheduler.final_alpha_cumprod = chain.process.alpha_bar[-1].float()
+    stock.scheduler = diffusers.DDIMScheduler.from_config(stock.scheduler.config, clip_sample=False)
 
-    class WithFloor(_Recorded):
-        def set_timesteps(self, *args, **options):
-            super().set_timesteps(*args, **options)
+    class WithFloor(Recorded):
+        """Ends with the little noise that ours keeps."""
+
+        def set_timesteps(self, *arguments, **options):
+            super().set_timesteps(*arguments, **options)
             self.final_alpha_cumprod = chain.process.alpha_bar[-1].float()
 
-    condition = torch.tensor([0, 1])
-    steps = list(rollout(chain, 2, condition=condition, generator=generator()))
-    stock.scheduler = WithFloor.from_config(stock.scheduler.config)
-    stock.scheduler.noise = [(s.next_state - s.transition.mean) / s.transition.scale for s in steps]
-    stock.set_progress_bar_config(disable=True)
-    theirs = stock(
-        prompt=prompts,
-        latents=steps[0].state,
-        num_inference_steps=5,
-        guidance_scale=3.0,
-        height=16,
-        width=16,
-        output_type="np",
-    ).images
-    ours = np.stack([np.asarray(i) for i in domain.decode(steps[-1].next_state, condition)]) / 255
-    assert np.abs(ours - theirs).max() <= 0.5 / 255 + 2e-4
+    call = {"prompt": prompts, "guidance_scale": 3.0, "height": 16, "width": 16}
+    require_equal(compare(stock, chain, domain, [0, 1], num_steps=5, scheduler=WithFloor, **call))
 
 
 @pytest.mark.parametrize("channels", [3, 1])
@@ -223,7 +176,7 @@ def test_unconditional_pipelines(tmp_path, channels):
     states = sample(chain, 3, generator=generator())
     check_domain(domain, states)
     stock = diffusers.DDPMPipeline.from_pretrained(tmp_path)
-    scheduler = _Recorded.from_config(stock.scheduler.config)
+    scheduler = Recorded.from_config(stock.scheduler.config)
     scheduler.set_timesteps(4)
     scheduler.final_alpha_cumprod = chain.process.alpha_bar[-1].float()
     steps = list(rollout(chain, 3, generator=generator()))

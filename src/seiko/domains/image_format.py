@@ -137,7 +137,7 @@ def to_png(image: Image) -> bytes:
     """A PNG file of the pixels and the prompt; nothing else that the image carries.
 
     Raises:
-        ShapeError: If it is no PIL image.
+        ShapeError: If it is no PIL image, or of a mode that a PNG file cannot have.
     """
     if not isinstance(image, pillow().Image):
         raise ShapeError(f"An image design must be a PIL image; got {type(image).__name__}.")
@@ -145,7 +145,13 @@ def to_png(image: Image) -> bytes:
     if PROMPT in image.info:
         text.add_itxt(PROMPT, image.info[PROMPT])
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", pnginfo=text)
+    try:
+        image.save(buffer, format="PNG", pnginfo=text)
+    except OSError as error:
+        raise ShapeError(
+            f"An image of mode {image.mode} cannot be a PNG file: {error}.",
+            hint='Convert it: image.convert("RGB").',
+        ) from error
     return buffer.getvalue()
 
 

@@ -172,7 +172,7 @@ class PromptNetwork(nn.Module):
     def _keep(self, table: str, leaves: Mapping[str, Tensor]) -> None:
         for position, leaf in enumerate(leaves.values()):
             # A parameter, not a buffer: forks share frozen parameters and copy buffers.
-            self.register_parameter(f"{table}_{position}", nn.Parameter(leaf.detach(), requires_grad=False))
+            self.register_parameter(f"{table}_{position}", nn.Parameter(leaf.detach().clone(), False))
 
     def _rows(self, table: str, rows: Tensor) -> dict[str, Tensor]:
         return {name: self.get_parameter(f"{table}_{i}")[rows] for i, name in enumerate(self._names)}
