@@ -23,7 +23,7 @@ class Recorded(diffusers.DDIMScheduler):
 
 
 def compare(pipeline, chain, domain, rows, *, num_steps, scheduler=Recorded, **call):
-    """Largest differences of the last latents, of the pictures before they are whole levels, of the designs."""
+    """Largest differences of last latents, of pictures before they are whole levels, and of designs."""
     condition = torch.tensor(rows)
     steps = list(rollout(chain, len(rows), condition=condition, generator=generator()))
     pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
