@@ -59,7 +59,7 @@ def test_jpeg_size_is_that_of_the_file():
         buffer = io.BytesIO()
         image.save(buffer, format="JPEG", quality=quality)
         assert jpeg_size(image, quality=quality) == buffer.tell() / 1000
-    assert jpeg_size(image) > 3 * jpeg_size(Image.new("RGB", (16, 16), "red")) / 2
+    assert jpeg_size(image) > jpeg_size(Image.new("RGB", (16, 16), "red"))
     assert jpeg_compressibility(image) == -jpeg_size(image)
     assert jpeg_size(image.convert("RGBA")) == jpeg_size(image)
 
