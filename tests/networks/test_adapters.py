@@ -64,8 +64,7 @@ def test_low_precision_stays_inside():
     assert sample(chain, 2, generator=generator()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("options", [{}, {"num_class_embeds": 4}])
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize(("kind", "options"), [("epsilon", {}), ("v_prediction", {"num_class_embeds": 4})])
 def test_a_pixel_unet_keeps_the_rules_of_chains(kind, options):
     scheduler = diffusers.DDPMScheduler(prediction_type=kind, clip_sample=False)
     labels = torch.arange(4) if options else None

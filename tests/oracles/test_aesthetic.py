@@ -45,7 +45,7 @@ def _clip(folder, width=768):
 @pytest.mark.skipif(not PUBLISHED.exists(), reason=f"needs the published head, {PUBLISHED}")
 def test_the_published_head_is_read_and_is_one_affine_map():
     head = load_head(PUBLISHED)
-    tensors = torch.load(PUBLISHED, weights_only=True)
+    tensors = torch.load(PUBLISHED, map_location="cpu", weights_only=True)
     weight, bias = torch.eye(768).double(), torch.zeros(768).double()
     for layer in (0, 2, 4, 6, 7):
         factor = tensors[f"layers.{layer}.weight"].double()

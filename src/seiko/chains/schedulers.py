@@ -122,7 +122,7 @@ def _ddim(name: str, config: Mapping[str, Any], num_steps: int, shape: tuple[int
         limits["clip_sample"] = bool(config.get("clip_sample", False))
     stock = _diffusers().DDIMScheduler.from_config(dict(config), **limits)
     stock.set_timesteps(num_steps)
-    levels = stock.alphas_cumprod.double().clamp_min(2.0**-24)  # a zero-SNR start has no other inverse
+    levels = stock.alphas_cumprod.double().clamp_min(1e-12)  # a start without signal has level 0
     chosen = levels[stock.timesteps]
     last = min(float(stock.final_alpha_cumprod), 1 - min(FLOOR, 0.5 * (1 - float(chosen[-1]))))
     return DDIM(
