@@ -143,8 +143,8 @@ class CLIPFeatures(nn.Module):
                 hint="Give a folder that has them, or fetch them once where there is a network.",
             ) from error
         self.model = network
-        size = int(network.config.image_size)
-        self.body = VisionFeatures(self._embed, size=size, mean=CLIP_MEAN, std=CLIP_STD)
+        config: Any = network.config
+        self.body = VisionFeatures(self._embed, size=config.image_size, mean=CLIP_MEAN, std=CLIP_STD)
         self.model.eval().requires_grad_(False)
 
     @property

@@ -131,12 +131,13 @@ def save_lora(module: nn.Module, folder: Path | str, *, component: str = "unet")
     if not adapter_names(model):
         raise WeightsError(
             f"{type(module).__name__} has no adapter to save.",
-            hint="Load the pipeline with `lora=LoRA()`; a full fine-tuning is saved by `save_pretrained`.",
+            hint="Load the pipeline with `train=LoRA()`; a full fine-tuning is saved by `save_pretrained`.",
         )
     name = adapter_names(model)[0]
     tensors = peft.get_peft_model_state_dict(model, adapter_name=name)
     plain = {f"{component}.{key}": t.detach().contiguous().cpu().clone() for key, t in tensors.items()}
-    config = {k: sorted(v) if isinstance(v, set) else v for k, v in model.peft_config[name].to_dict().items()}
+    peft_config: Any = model.peft_config
+    config = {k: sorted(v) if isinstance(v, set) else v for k, v in peft_config[name].to_dict().items()}
     described = {f"{component}.{key}": value for key, value in config.items()}
     metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(described, sort_keys=True, default=str)}
     path = Path(folder) / FILE_NAME
