@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from seiko.chains.flow import FlowDDIM
-from seiko.chains.gaussian import DDIM, Denoised, Epsilon, Velocity, check_eta
+from seiko.chains.gaussian import DDIM, Denoised, Epsilon, Prediction, Velocity, check_eta
 from seiko.errors import MissingDependencyError, ParameterError
 from seiko.schedules import check_num_steps
 
@@ -33,7 +33,11 @@ BY_BETAS = (
 BY_FLOW = ("FlowMatchEulerDiscreteScheduler",)
 """Schedulers of flow-matching networks."""
 
-PREDICTIONS = {"epsilon": Epsilon(), "v_prediction": Velocity(), "sample": Denoised()}
+PREDICTIONS: Mapping[str, Prediction] = {
+    "epsilon": Epsilon(),
+    "v_prediction": Velocity(),
+    "sample": Denoised(),
+}
 FLOOR = 1e-4
 """Noise variance that stays in the last step where the configuration leaves none (a deviation of 0.01)."""
 

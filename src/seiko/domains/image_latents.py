@@ -28,11 +28,13 @@ class VAEDecoder(nn.Module):
         OutOfMemoryError: If the device's memory is not enough.
     """
 
+    vae: Any
+
     def __init__(self, vae: nn.Module, *, mode: Literal["sliced", "whole", "tiled"] = "sliced") -> None:
         super().__init__()
         if mode not in ("sliced", "whole", "tiled"):
             raise ParameterError(f'`mode` must be "sliced", "whole" or "tiled"; got {mode!r}.')
-        self.vae: Any = vae.eval().requires_grad_(False)
+        self.vae = vae.eval().requires_grad_(False)
         self.mode = mode
         if mode == "tiled":
             if not hasattr(vae, "enable_tiling"):

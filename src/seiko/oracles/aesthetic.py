@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,7 @@ def _from_hub() -> Path:
         ) from error
 
 
-def _published(file: Path) -> Mapping[str, Tensor]:
+def _published(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise WeightsError(f"There is no file {file}.", hint="Give the path of the published head.")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()

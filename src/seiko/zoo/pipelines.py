@@ -195,7 +195,7 @@ def _loaded(source: str | Path, dtype: torch.dtype, local_files_only: bool) -> A
 
 def _kind(stock: Any) -> Literal["pixels", "text", "two texts"]:
     """Which of the supported kinds of pipeline it is."""
-    unet = getattr(stock, "unet", None)
+    unet: Any = getattr(stock, "unet", None)
     name = type(unet).__name__
     if name == "UNet2DModel" and not hasattr(stock, "vae") and not hasattr(stock, "vqvae"):
         if unet.config.class_embed_type is None and unet.config.num_class_embeds is None:
