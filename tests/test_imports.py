@@ -15,7 +15,7 @@ ROOT = Path(seiko.__file__).parent
 
 LAYERS = [
     {"errors", "typing"},
-    {"tree", "records", "results", "data"},
+    {"tree", "records", "results", "data", "memory"},
     {"distributions", "schedules", "checkpoints", "graphs", "tables", "config"},
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},

@@ -60,10 +60,10 @@ class Gaussian:
         return tensor if self.free is None else torch.where(self.free, tensor, tensor.new_zeros(()))
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:
-        noise = torch.randn(
-            self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device
-        )
-        return self._masked(self.mean + self.scale * noise)
+        # Drawn where the generator is: one on the CPU gives the same noise whatever device the state is on.
+        source = self.mean.device if generator is None else generator.device
+        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=source)
+        return self._masked(self.mean + self.scale * noise.to(self.mean.device))
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         return self.rsample(generator).detach()

@@ -91,3 +91,7 @@ class ConfigError(SeikoError, ValueError):
 
 class MissingDependencyError(SeikoError, ImportError):
     """An optional package is not installed; the hint names the extra."""
+
+
+class OutOfMemoryError(SeikoError, MemoryError):
+    """The device has no memory left for what was asked; the hint names what needs less."""

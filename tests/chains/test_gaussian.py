@@ -158,7 +158,7 @@ def test_euler_maruyama_step_of_a_flow_model():
         assert abs(float(law.scale) - 0.25) < 1e-12
 
 
-# ------------------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------------ what is refused
 
 
 def test_deterministic_chains_are_refused():

@@ -1,6 +1,7 @@
 """Chains: a network and a process."""
 
 from seiko.chains.base import DiffusionChain, Process
+from seiko.chains.flow import FlowDDIM
 from seiko.chains.gaussian import (
     DDIM,
     Denoised,
@@ -23,6 +24,7 @@ __all__ = [
     "DiffusionChain",
     "Epsilon",
     "EulerMaruyama",
+    "FlowDDIM",
     "FlowVelocity",
     "Joint",
     "Masked",

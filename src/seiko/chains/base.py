@@ -68,7 +68,9 @@ class DiffusionChain(nn.Module):
 
     @property
     def _like(self) -> Tensor:
-        """A tensor that tells dtype and device."""
+        """A tensor that tells dtype and device; a network of low precision may name its own as ``like``."""
+        if isinstance(own := getattr(self.network, "like", None), Tensor):
+            return own
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.is_floating_point():
                 return tensor

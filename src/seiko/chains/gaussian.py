@@ -89,7 +89,8 @@ def _noised(data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor
 
 
 def _randn_like(data: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(data.shape, generator=generator, dtype=data.dtype, device=data.device)
+    source = data.device if generator is None else generator.device
+    return torch.randn(data.shape, generator=generator, dtype=data.dtype, device=source).to(data.device)
 
 
 class _GaussianTraining(ABC):
@@ -121,6 +122,30 @@ class _GaussianTraining(ABC):
         return like.new_ones(())
 
 
+def check_eta(eta: float, name: str) -> None:
+    """Raise DeterministicChainError if `eta` is 0, ParameterError if it is outside (0, 1]."""
+    if eta == 0:
+        raise DeterministicChainError(
+            f"`eta` of {name} must be a float in (0, 1]; got 0. A deterministic chain has infinite KL to "
+            "any other, so no updater can regularise it.",
+            hint="Use eta=1.0 for DDPM.",
+        )
+    if not 0 < eta <= 1:
+        raise ParameterError(f"`eta` of {name} must be a float in (0, 1]; got {eta!r}.")
+
+
+def check_times(times: Tensor | None, num_steps: int) -> None:
+    """Raise ParameterError unless `times` is None or decreasing numbers in (0, 1], one a step."""
+    if times is None:
+        return
+    falls = times.ndim == 1 and len(times) == num_steps and bool((times.diff() < 0).all())
+    if not falls or not 0 < float(times[-1]) <= float(times[0]) <= 1:
+        raise ParameterError(
+            f"`times` must be {num_steps} decreasing numbers in (0, 1], one a step; got "
+            f"{times.tolist() if times.numel() < 12 else list(times.shape)}."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class DDIM(_GaussianTraining):
     """Generalised denoising steps (Song, Meng & Ermon 2021); eta = 1 is DDPM.
@@ -140,26 +165,26 @@ class DDIM(_GaussianTraining):
         event_shape: Shape of one state.
         eta: Stochasticity in (0, 1].
         prediction: What the network's output stands for.
+        times: What the network is told at each step, [num_steps] in (0, 1]; by default 1 - step / K.
+        clip: Largest absolute value of a denoised coordinate; the noise stays as predicted. None: no limit.
 
     Raises:
         DeterministicChainError: If eta is 0 or a step has no noise.
-        ParameterError: If eta or the levels are out of range.
+        ParameterError: If eta, the levels, the times or the limit are out of range.
     """
 
     alpha_bar: Tensor
     event_shape: tuple[int, ...]
     eta: float = 1.0
     prediction: Prediction = Epsilon()
+    times: Tensor | None = None
+    clip: float | None = None
 
     def __post_init__(self) -> None:
-        if self.eta == 0:
-            raise DeterministicChainError(
-                "`eta` of DDIM must be a float in (0, 1]; got 0. A deterministic chain has infinite KL to "
-                "any other, so no updater can regularise it.",
-                hint="Use eta=1.0 for DDPM.",
-            )
-        if not 0 < self.eta <= 1:
-            raise ParameterError(f"`eta` of DDIM must be a float in (0, 1]; got {self.eta!r}.")
+        check_eta(self.eta, "DDIM")
+        check_times(self.times, self.num_steps)
+        if self.clip is not None and not self.clip > 0:
+            raise ParameterError(f"`clip` must be None or a number > 0; got {self.clip!r}.")
         levels = self.alpha_bar
         if levels.ndim != 1 or len(levels) < 2 or not (levels.diff() > 0).all() or not levels[0] > 0:
             raise ParameterError(
@@ -182,12 +207,16 @@ class DDIM(_GaussianTraining):
         return level(self.alpha_bar.sqrt(), step, like), level((1 - self.alpha_bar).sqrt(), step, like)
 
     def time(self, step: int | Tensor, like: Tensor) -> Tensor:
-        """1 - step / K: [] or [batch]."""
+        """What the network is told: 1 - step / K or one of `times`; [] or [batch]."""
+        if self.times is not None:
+            return torch.as_tensor(self.times.to(like.device)[step]).to(like)
         return torch.as_tensor(1 - torch.as_tensor(step) / self.num_steps).to(like)
 
     def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Gaussian:
         alpha, sigma = self.alpha_sigma(step, state)
         denoised, noise = self.prediction.split(prediction, state, alpha, sigma)
+        if self.clip is not None:
+            denoised = denoised.clamp(-self.clip, self.clip)
         a, b = self.alpha_bar[:-1], self.alpha_bar[1:]
         variance = self.eta**2 * (1 - b) / (1 - a) * (1 - a / b)  # Eq. 16, squared
         keep = level(b.sqrt(), step, state)

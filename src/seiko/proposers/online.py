@@ -253,9 +253,8 @@ def load_chain(pretrained: Chain, artifacts: Mapping[str, bytes]) -> tuple[Chain
     tensors, metadata = tensors_from_bytes(artifacts[WEIGHTS], source=f"The artifact {WEIGHTS}")
     chain = fork(pretrained)
     assert isinstance(chain, nn.Module)
-    for name, parameter in chain.named_parameters():
-        if not parameter.requires_grad:
-            tensors[name] = parameter
+    trained = {name for name, parameter in chain.named_parameters() if parameter.requires_grad}
+    tensors |= {name: tensor for name, tensor in chain.state_dict().items() if name not in trained}
     load_weights(chain, tensors, source=f"The artifact {WEIGHTS}")
     return chain, metadata["num_updates"], metadata["num_readings"], metadata["multiplier"]
 

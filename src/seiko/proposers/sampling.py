@@ -96,7 +96,12 @@ def value_of_states(
     """
     if domain.soft_features is not None:
         soft = domain.soft_features
-        return lambda state, condition: score(soft(state, condition))
+
+        def soft_value(state: State, condition: Condition) -> Tensor:
+            features = soft(state, condition)
+            return score(features.cpu()).to(features.device)  # surrogates are small and stay on the CPU
+
+        return soft_value
 
     def value(state: State, condition: Condition) -> Tensor:
         designs = domain.decode(state, condition)

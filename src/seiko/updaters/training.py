@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seiko import tree
+from seiko import memory, tree
 from seiko.chain import Chain, check_same_steps, rollout
 from seiko.errors import DeterministicChainError, ObservationError, ParameterError
 from seiko.typing import Condition, State
@@ -105,7 +105,8 @@ class Descent:
             ObservationError: If the gradient is not finite; the parameters are left as they were.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with memory.explained("The backward pass"):
+            loss.backward()
         self.norm = float(nn.utils.clip_grad_norm_(self.parameters, self.clip_norm))
         if not math.isfinite(self.norm):
             raise ObservationError(

@@ -14,6 +14,9 @@ from seiko.chains import DiffusionChain
 from seiko.checkpoints import load_weights, tensors_from_bytes
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError, WeightsError
+from seiko.zoo.pipelines import diffusers_chain, load_pipeline
+
+__all__ = ["diffusers_chain", "graph_process", "load", "load_pipeline", "names", "read_card"]
 
 FAMILIES: Mapping[str, str] = {
     "molecular graph": "seiko.zoo.molecules",
