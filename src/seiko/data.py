@@ -159,6 +159,41 @@ def read(name: str) -> bytes:
     return locate(name).read_bytes()
 
 
+def folder_of(name: str, folder: str | Path | None = None) -> Path:
+    """The given folder, or the first of `folders` with a folder of that name in it.
+
+    Raises:
+        DataError: If none is given and there is none.
+    """
+    if folder is not None:
+        return Path(folder)
+    places = [place / name for place in folders()]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise DataError(
+        f"The data {name!r} are not part of the package, and not in {' or '.join(map(str, places))}.",
+        hint="Give `folder`, or set SEIKO_DATA to the folder that holds them.",
+    )
+
+
+def read_file(path: Path, sha256: str | None = None) -> bytes:
+    """The content of a file, its hash compared where one is given.
+
+    Raises:
+        DataError: If there is no such file, or it has another hash.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"There is no file {path} ({error.strerror}).", hint="Check the folder or SEIKO_DATA."
+        ) from error
+    if sha256 is not None:
+        _compare(path, content, sha256)
+    return content
+
+
 def fetch(name: str, *, timeout: float = 60.0) -> Path:
     """Download a data file into the cache, unless it is already there; the only function that uses a network.
 
@@ -196,13 +231,17 @@ def _entry(name: str) -> DataFile:
 
 
 def _checked(path: Path, content: bytes, entry: DataFile) -> Path:
+    _compare(path, content, entry.sha256)
+    return path
+
+
+def _compare(path: Path, content: bytes, sha256: str) -> None:
     digest = hashlib.sha256(content).hexdigest()
-    if digest != entry.sha256:
+    if digest != sha256:
         raise DataError(
-            f"{path} has sha256 {digest}, not {entry.sha256}: it is damaged or another version.",
+            f"{path} has sha256 {digest}, not {sha256}: it is damaged or another version.",
             hint="Remove it and get it again.",
         )
-    return path
 
 
 def _how(name: str) -> str:

@@ -12,7 +12,7 @@ pytest.importorskip("rdkit", reason="molecules need the extra `molecules`")
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
-from seiko.errors import ParameterError, WeightsError
+from seiko.errors import DataError, ParameterError, WeightsError
 from seiko.oracles.activity import (
     Activity,
     Forest,
@@ -91,13 +91,14 @@ def test_bad_labels_and_folders(tmp_path, monkeypatch):
         read_labels("drd2", tmp_path)
     with pytest.raises(ParameterError, match="gsk3b, jnk3"):
         load_activity("drd2")
-    with pytest.raises(ParameterError, match="no file"):
+    with pytest.raises(DataError, match="no file"):
         read_labels("jnk3", tmp_path)
     (tmp_path / "jnk3.csv.gz").write_bytes(b"broken")
-    with pytest.raises(ParameterError, match="sha256"):
+    with pytest.raises(DataError, match="sha256"):
         read_labels("jnk3", tmp_path)
     monkeypatch.delenv("SEIKO_DATA", raising=False)
-    with pytest.raises(ParameterError, match="SEIKO_DATA"):
+    monkeypatch.setenv("SEIKO_CACHE", str(tmp_path))
+    with pytest.raises(DataError, match="SEIKO_DATA"):
         read_labels("jnk3")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("rdkit", reason="docking needs the extra `docking`")
 
-from seiko.errors import MissingDependencyError, ParameterError
+from seiko.errors import DataError, MissingDependencyError, ParameterError
 from seiko.oracles import docking_process, docking_worker
 from seiko.oracles.docking import Docking, Fidelity
 from seiko.oracles.ligands import UndockableError, embed, pose_molecule, prepare_ligand
@@ -64,13 +64,14 @@ def test_receptors_that_are_none(pdbqt, center, size, reason):
 def test_published_receptors_are_checked(tmp_path, monkeypatch):
     with pytest.raises(ParameterError, match="parp1, fa7"):
         load_receptor("drd2", tmp_path)
-    with pytest.raises(ParameterError, match="no file"):
+    with pytest.raises(DataError, match="no file"):
         load_receptor("parp1", tmp_path)
     (tmp_path / "parp1.pdbqt.gz").write_bytes(b"half of it")
-    with pytest.raises(ParameterError, match="sha256"):
+    with pytest.raises(DataError, match="sha256"):
         load_receptor("parp1", tmp_path)
     monkeypatch.delenv("SEIKO_DATA", raising=False)
-    with pytest.raises(ParameterError, match="SEIKO_DATA"):
+    monkeypatch.setenv("SEIKO_CACHE", str(tmp_path))
+    with pytest.raises(DataError, match="SEIKO_DATA"):
         load_receptor("parp1")
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from seiko.checkpoints import read_tensors, tensors_to_bytes, write_atomically
+from seiko.data import folder_of, read_file
 from seiko.domains.molecule_features import morgan
 from seiko.errors import ParameterError, WeightsError
-from seiko.oracles.data import checked_bytes, data_folder
 from seiko.oracles.similarity import molecule_of
 
 NUM_BITS, RADIUS = 2048, 2
@@ -167,12 +167,13 @@ def read_labels(name: str, folder: str | Path | None = None) -> tuple[list[str],
         folder: Holds the files; ``$SEIKO_DATA/gsk3b_jnk3`` if None.
 
     Raises:
-        ParameterError: If there is no such set, or its file is missing or damaged.
+        ParameterError: If there is no such set.
+        DataError: If its file is missing or damaged.
     """
     if name not in PUBLISHED:
         raise ParameterError(f"There are no labels {name!r}; there are {', '.join(PUBLISHED)}.")
     file, column, sha256 = PUBLISHED[name]
-    content = gzip.decompress(checked_bytes(data_folder("gsk3b_jnk3", folder) / file, sha256))
+    content = gzip.decompress(read_file(folder_of("gsk3b_jnk3", folder) / file, sha256))
     rows = list(csv.DictReader(io.StringIO(content.decode())))
     return [row["smiles"] for row in rows], np.array([int(float(row[column])) for row in rows])
 

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from seiko.data import folder_of, read_file
 from seiko.errors import ParameterError
-from seiko.oracles.data import checked_bytes, data_folder
 
 MIN_ATOMS = 10
 """Fewer receptor atoms inside its box than this, and the box misses the receptor."""
@@ -115,7 +115,7 @@ def read_pdbqt(path: Path, sha256: str | None = None) -> str:
     Raises:
         ParameterError: If it is missing, or no text.
     """
-    content = checked_bytes(path, sha256)
+    content = read_file(path, sha256)
     try:
         return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode()
     except (OSError, EOFError, ValueError) as error:
@@ -137,10 +137,10 @@ def load_receptor(name: str, folder: str | Path | None = None) -> Receptor:
             f"There is no receptor {name!r}; there are {', '.join(PUBLISHED)}.",
             hint="Make your own: Receptor(name, read_pdbqt(path), center=..., size=...).",
         )
-    place = data_folder("docking", folder)
+    place = folder_of("docking", folder)
     pdbqt = read_pdbqt(place / f"{name}.pdbqt.gz", PUBLISHED[name])
     try:
-        box = json.loads(checked_bytes(place / "boxes.json"))[name]
+        box = json.loads(read_file(place / "boxes.json"))[name]
         center, size = box["center"], box["size"]
     except (ValueError, KeyError, TypeError) as error:
         raise ParameterError(f"{place / 'boxes.json'} has no box of {name}: {error!r}.") from error
