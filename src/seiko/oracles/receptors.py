@@ -130,7 +130,8 @@ def load_receptor(name: str, folder: str | Path | None = None) -> Receptor:
         folder: Holds ``NAME.pdbqt.gz`` and ``boxes.json``; ``$SEIKO_DATA/docking`` if None.
 
     Raises:
-        ParameterError: If there is no such receptor, or a file is missing or damaged.
+        ParameterError: If there is no such receptor, or its box cannot be read.
+        DataError: If a file is missing or damaged.
     """
     if name not in PUBLISHED:
         raise ParameterError(
