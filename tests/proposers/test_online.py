@@ -81,6 +81,31 @@ def test_nothing_new_told_means_no_further_update():
     assert again.artifacts == first.artifacts
 
 
+def test_a_corrected_reading_is_learned_from():
+    proposer = methods.seiko_ucb(*materials(), **QUICK)
+    history = told(some_words(10))
+    first = proposer.propose(history, 2, resume={}, generator=torch.Generator().manual_seed(0))
+    mended = History((replace(history.trials[0], value=9.0), *history.trials[1:]))
+    again = proposer.propose(mended, 2, resume=first.artifacts, generator=torch.Generator().manual_seed(0))
+    assert again.artifacts != first.artifacts
+
+
+def test_the_model_handed_over_is_climbed_by_the_final_updater():
+    class Spy:
+        def __init__(self, name):
+            self.name = name
+
+        def update(self, chain, objective, *, generator):
+            used.append(self.name)
+            return QUICK["updater"].update(chain, objective, generator=generator)
+
+    used: list[str] = []
+    proposer = replace(methods.seiko_ucb(*materials(), **QUICK), updater=Spy("a"), final_updater=Spy("b"))
+    for count in (2, 0):
+        proposer.propose(told(some_words(10)), count, resume={}, generator=torch.Generator().manual_seed(0))
+    assert used == ["a", "b"]
+
+
 def test_non_adaptive_samples_the_pretrained_chain_until_the_end():
     proposer = methods.non_adaptive(*materials(), **QUICK)
     history = told(some_words(10))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -124,9 +125,10 @@ class OnlineFineTuner(Generic[Design]):
         if history.complete and (self.adapt == "always" or is_last):
             acquisition = self.final_acquisition if is_last else self.acquisition
             model, score = self._fit(history, acquisition, generator)
-            if len(history.complete) > current.num_readings or is_last:
+            readings = fingerprint(history)
+            if readings != current.readings or is_last:
                 updater = self.final_updater if is_last and self.final_updater else self.updater
-                current, update = self._climb(updater, current, score, len(history.complete), generator)
+                current, update = self._climb(updater, current, score, readings, generator)
                 report |= _named(update)
         designs: Sequence[Design] = ()
         if not is_last:
@@ -152,7 +154,7 @@ class OnlineFineTuner(Generic[Design]):
         updater: Updater,
         current: _Current,
         score: BoundAcquisition,
-        num_readings: int,
+        readings: str,
         generator: torch.Generator,
     ) -> tuple[_Current, UpdateReport]:
         """p(i): the maximiser of the optimistic objective, from p(i-1) on."""
@@ -173,7 +175,7 @@ class OnlineFineTuner(Generic[Design]):
             multiplier=current.multiplier,
         )
         chain, report = updater.update(current.chain, objective, generator=generator)
-        return _Current(chain, update, num_readings, report.multiplier), report
+        return _Current(chain, update, readings, report.multiplier), report
 
     def _choose(
         self,
@@ -223,7 +225,7 @@ class _Current:
 
     chain: Chain
     num_updates: int = 0
-    num_readings: int = 0
+    readings: str = ""
     multiplier: float = 1.0
 
     @classmethod
@@ -238,14 +240,14 @@ class _Current:
         own = {name: p for name, p in self.chain.named_parameters() if p.requires_grad}
         metadata = {
             "num_updates": self.num_updates,
-            "num_readings": self.num_readings,
+            "readings": self.readings,
             "multiplier": self.multiplier,
         }
         return {WEIGHTS: tensors_to_bytes(own, metadata)}
 
 
-def load_chain(pretrained: Chain, artifacts: Mapping[str, bytes]) -> tuple[Chain, int, int, float]:
-    """A fine-tuned chain from its artifacts, with its numbers of updates and readings and its KL multiplier.
+def load_chain(pretrained: Chain, artifacts: Mapping[str, bytes]) -> tuple[Chain, int, str, float]:
+    """A fine-tuned chain from its artifacts, its number of updates, `fingerprint`, and KL multiplier.
 
     Raises:
         WeightsError: If the artifact is corrupt or belongs to another chain.
@@ -256,7 +258,13 @@ def load_chain(pretrained: Chain, artifacts: Mapping[str, bytes]) -> tuple[Chain
     trained = {name for name, parameter in chain.named_parameters() if parameter.requires_grad}
     tensors |= {name: tensor for name, tensor in chain.state_dict().items() if name not in trained}
     load_weights(chain, tensors, source=f"The artifact {WEIGHTS}")
-    return chain, metadata["num_updates"], metadata["num_readings"], metadata["multiplier"]
+    return chain, metadata["num_updates"], metadata.get("readings", ""), metadata["multiplier"]
+
+
+def fingerprint(history: History[Any]) -> str:
+    """Of all complete readings: another one if any was added, repeated or corrected."""
+    told = [(t.id, t.value, t.noise_std) for t in history.complete]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def observations(trials: Sequence[Trial[Design]], domain: Domain[Design]) -> Observations:
