@@ -24,7 +24,7 @@ LAYERS = [
     {"campaign"},
     {"methods", "zoo", "oracles"},
     {"benchmark"},
-    {"web", "testing"},
+    {"web", "testing", "tracking"},
     {"cli"},
     {"__init__"},
 ]
@@ -127,6 +127,8 @@ LIGHT = [
     "seiko.cli.main",
     "seiko.cli.status",
     "seiko.tables",
+    "seiko.tracking",
+    "seiko.tracking.mlflow",
     "seiko.config",
 ]
 

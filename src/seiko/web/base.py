@@ -25,6 +25,9 @@ IN_TEXT: Mapping[str, str] = {
     "genetic": "the genetic algorithm",
     "random": "random sampling",
 }
+NOMINAL_Z = 1.6448536269514722
+"""Half the width of a 90 % interval, in standard deviations."""
+
 COLOURS: Mapping[str, str] = {  # Okabe and Ito; the strongest blue is SEIKO's
     "seiko_ucb": "#0072B2",
     "seiko_bootstrap": "#009E73",
@@ -76,7 +79,7 @@ def predicted(result: Result) -> list[Reading]:
     return [r for r in result.readings if r.value is not None and r.predicted_std]
 
 
-def coverage(result: Result, z: float = 1.6448536269514722) -> dict[int, tuple[float, int]]:
+def coverage(result: Result, z: float = NOMINAL_Z) -> dict[int, tuple[float, int]]:
     """Of each round with predictions: the share of readings in their 90 % intervals, and their number."""
     found: dict[int, list[bool]] = {}
     for r in predicted(result):

@@ -138,7 +138,7 @@ def draw_rounds(axes: Sequence[Axes], groups: Groups) -> None:
                 continue
             places = round_ + 1 + jitter.uniform(-0.28, 0.28, len(values))
             axis.scatter(places, values, s=9, color=colour(method), alpha=0.45, linewidths=0)
-            _box(axis, values, round_ + 1)
+            box(axis, values, round_ + 1)
         axis.set(title=label(method), xlabel="Round", xlim=(0.4, last + 1.6))
         axis.set_xticks(range(1, last + 2))
         axis.grid(False, axis="x")
@@ -149,7 +149,7 @@ def draw_rounds(axes: Sequence[Axes], groups: Groups) -> None:
         axis.set_yticklabels([])
 
 
-def _box(axis: Axes, values: Sequence[float], place: float) -> None:
+def box(axis: Axes, values: Sequence[float], place: float) -> None:
     line = {"color": "#222222", "linewidth": 1.2}
     axis.boxplot(
         values, positions=[place], widths=0.62, showfliers=False, manage_ticks=False,

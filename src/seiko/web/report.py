@@ -89,7 +89,7 @@ def write_report(
         {"name": name, "svg": Markup(svg_of(figure))}  # text in it is escaped by matplotlib
         for name, figure in made.items()
     ]
-    text = _template().render(
+    text = template("report.html").render(
         title=title or f"Comparison on {tasks[0]}",
         introduction=introduction or _introduction(results),
         headline=headline(summarize(results), _about(results[0], "reward")),
@@ -134,20 +134,27 @@ def write_results(path: Path, results: Sequence[Result]) -> None:
         append_result(path, result)
 
 
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page of ours; everything that it is given is escaped."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    here = files(__package__)
     environment.filters["picture"] = picture
-    source = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    return environment.from_string(source)
+    environment.globals["style"] = Markup(here.joinpath("page.css").read_text(encoding="utf-8"))
+    return environment.from_string(here.joinpath(name).read_text(encoding="utf-8"))
 
 
 def picture(drawn: Drawn) -> str:
+    """See :func:`picture_of`."""
+    return picture_of(drawn.drawing)
+
+
+def picture_of(drawing: str) -> str:
     """An SVG drawing as a data address, so that nothing in it can run or load; "" for any other."""
-    if not drawn.drawing.lstrip().startswith("<svg"):
+    if not drawing.lstrip().startswith("<svg"):
         return ""
-    return "data:image/svg+xml;base64," + base64.b64encode(drawn.drawing.encode()).decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode()).decode()
 
 
 def _about(result: Result, name: str) -> str:
