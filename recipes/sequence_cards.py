@@ -26,7 +26,6 @@ from seiko.domains.sequence_metrics import (
 from seiko.zoo.sequences import sequence_process
 from sequence_data import Data
 
-NUM_SAMPLES = 10_000
 FOLDER = Path(__file__).parent.parent / "src" / "seiko" / "zoo"
 
 
@@ -90,10 +89,10 @@ def quality(chain: DiffusionChain, num_steps: int, recipe: Any, data: Data) -> d
     """Samples with so many steps."""
     sampler = chain.with_process(sequence_process(recipe.space, recipe.process, num_steps))
     start = time.process_time()
-    state = sample(sampler, NUM_SAMPLES, batch_size=500, generator=torch.Generator().manual_seed(1))
+    state = sample(sampler, recipe.num_samples, batch_size=500, generator=torch.Generator().manual_seed(1))
     seconds = time.process_time() - start
     designs = recipe.space.decode(state)
-    rate = round(NUM_SAMPLES / seconds)
+    rate = round(recipe.num_samples / seconds)
     return {"num_steps": num_steps, "samples_per_second": rate} | agreement(designs, recipe, data)
 
 
@@ -122,9 +121,11 @@ def card_of(
         "held_out": len(data.held_out),
         "held_out_bound_nats_a_position": round(bound(chain, rows), 5),
         "position_weight_matrix_nats_a_position": round(baseline(recipe, data), 5),
-        "samples": NUM_SAMPLES,
+        "samples": recipe.num_samples,
         "quality": [quality(chain, steps, recipe, data) for steps in recipe.steps],
-        "quality_of_position_weight_matrix": agreement(from_weights(recipe, data, NUM_SAMPLES), recipe, data),
+        "quality_of_position_weight_matrix": agreement(
+            from_weights(recipe, data, recipe.num_samples), recipe, data
+        ),
         "quality_of_held_out": agreement(data.held_out, recipe, data),
         "training": asdict(recipe.settings),
         "training_minutes": round(sum(_seconds(log)) / 60, 1),

@@ -42,6 +42,7 @@ class Recipe:
     default_steps: int = 16
     steps: tuple[int, ...] = (50, 16, 8)
     both_strands: bool = False
+    num_samples: int = 10_000
     features: dict[str, Any] = field(default_factory=dict)
     feature_kind: str = "embedding"
 
@@ -81,7 +82,12 @@ TFBIND8: dict[str, Any] = {
     "feature_kind": "counts",
     "features": {"words": [1, 2, 3], "both_strands": True},
 }
-GFP: dict[str, Any] = {"alphabet": "protein", "length": 237, "data": "gfp-variants"}
+GFP: dict[str, Any] = {
+    "data": "gfp-variants",
+    "alphabet": "protein",
+    "length": 237,
+    "num_samples": 2000,
+}
 RECIPES = {
     "tfbind8-low": Recipe(
         **TFBIND8,
@@ -118,14 +124,14 @@ RECIPES = {
         **GFP,
         network={"kind": "mlp", "width": 128, "num_layers": 2},
         settings=_settings(2500, 1.5e-3, 0.02, 128),
-        steps=(64, 32, 16, 8),
+        steps=(32, 16, 8),
     ),
     "gfp-variants-mutation": Recipe(
         **GFP,
         network={"kind": "mlp", "width": 128, "num_layers": 2},
         settings=_settings(2500, 1.5e-3, 0.02, 128),
         process="mutation",
-        steps=(64, 32, 16),
+        steps=(32, 16, 8),
     ),
 }
 
