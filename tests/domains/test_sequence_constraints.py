@@ -46,13 +46,21 @@ PLAIN = [  # a constraint, and the same said plainly
 ]
 
 
-@pytest.mark.parametrize(("constraint", "plain"), PLAIN, ids=lambda x: repr(x)[:50])
+@pytest.mark.parametrize(
+    ("constraint", "plain"),
+    PLAIN,
+    ids=lambda x: "" if callable(x) and not hasattr(x, "why_not") else repr(x)[:50],
+)
 def test_judges_all_words_of_six_letters_as_said_plainly(constraint, plain):
     for word in WORDS:
         assert (constraint.why_not(word) == "") == plain(word), word
 
 
-@pytest.mark.parametrize(("constraint", "plain"), PLAIN, ids=lambda x: repr(x)[:50])
+@pytest.mark.parametrize(
+    ("constraint", "plain"),
+    PLAIN,
+    ids=lambda x: "" if callable(x) and not hasattr(x, "why_not") else repr(x)[:50],
+)
 def test_reading_letter_by_letter_agrees(constraint, plain):
     def kept(word: str) -> bool:
         memory = constraint.start()
