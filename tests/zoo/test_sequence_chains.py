@@ -138,7 +138,7 @@ def means_of_rounds(folder, num_queries: int, **settings) -> list[float]:
 def test_a_campaign_on_a_measured_landscape_climbs(tmp_path):
     updater = RewardWeighted(num_refreshes=1, learning_rate=5e-4, likelihood="denoising")
     means = means_of_rounds(tmp_path / "run", 48, updater=updater, pool_size=500)
-    assert means[2] > means[0] + 0.1  # .38 to .69
+    assert means[2] > means[0] + 0.1  # .38, .55, .71
 
 
 @pytest.mark.data
