@@ -111,6 +111,8 @@ RECIPES = {
         network={"kind": "convolution", "width": 32, "num_layers": 4, "kernel": 7},
         settings=_settings(800, 3e-3, 0.1, 64),
         features={"one_hot": False, "words": [1, 2, 3]},
+        num_samples=2000,
+        steps=(16, 8),
     ),
     "promoters-ecoli": Recipe(
         data="promoters-ecoli",

@@ -116,7 +116,7 @@ def test_a_hundred_thousand_lines(tmp_path, name):
     write_sequences(tmp_path / name, sequences)
     start = time.process_time()
     records = read_sequences(tmp_path / name, DNA, length=50)
-    assert time.process_time() - start < 5  # 0.3 s on an idle core
+    assert time.process_time() - start < 5  # 0.3 to 0.5 s of one core
     assert [record.sequence for record in records] == sequences
 
 
