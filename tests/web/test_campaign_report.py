@@ -102,7 +102,7 @@ def test_figures_and_numbers_lie_beside_it(page, campaign):
     with open(beside / "readings.csv", newline="") as file:
         assert sum(1 for _ in csv.DictReader(file)) == len(list(campaign.journal.readings()))
     lines = [json.loads(line) for line in (beside / "rounds.jsonl").read_text().splitlines()]
-    assert [line["report"].get("kl/pretrained_nats") for line in lines] == [None, 1.5, 3.0]
+    assert [line["report"].get("kl/pretrained_nats") for line in lines] == [0.0, 1.5, 3.0]
 
 
 def test_the_page_is_the_same_again(page, campaign, tmp_path):
