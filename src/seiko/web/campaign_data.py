@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from seiko.web.campaign_numbers import (
@@ -102,7 +103,7 @@ class CampaignData:
     final: Mapping[str, Any]
     distance: str
 
-    @property
+    @cached_property
     def told(self) -> list[Mapping[str, Any]]:
         return [row for row in self.rows if row["value"] is not None]
 
