@@ -16,7 +16,7 @@ ROOT = Path(seiko.__file__).parent
 LAYERS = [
     {"errors", "typing"},
     {"tree", "records", "results"},
-    {"distributions", "schedules", "checkpoints"},
+    {"distributions", "schedules", "checkpoints", "theory"},
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},
     {"acquisitions", "updaters"},
