@@ -147,9 +147,8 @@ class Unshrinking:
     def __call__(self, state: Ridge, features: Array) -> Array:
         eye = state.ridge * np.eye(features.shape[1])
         covariance = (state.precision - eye) / max(1, state.count)
-        return self.inner.scale(state.log_det, state.ridge) * elliptical_norm(
-            features, np.linalg.inv(covariance + eye)
-        )
+        inverse: Array = np.linalg.inv(covariance + eye).astype(np.float64, copy=False)
+        return self.inner.scale(state.log_det, state.ridge) * elliptical_norm(features, inverse)
 
 
 def _check_positive(name: str, value: float) -> None:

@@ -114,14 +114,15 @@ def measure(world: World, learner: Learner, *, num_rounds: int, generator: np.ra
         centre, bonus = state.mean(world.features), learner.bonus(state, world.features)
         pulls = [home, Pull(law, learner.previous(round_))]
         new = tilted(centre + bonus, pulls)
-        regret = best_value - objective(new, world.reward, [home])
+        loss = best_value - objective(new, world.reward, [home])
         error = np.abs(centre - world.reward)[np.isfinite(world.log_pretrained)]
-        covered = bool(np.all(error <= bonus[np.isfinite(world.log_pretrained)] + 1e-12))
-        rows.append((regret, 2 * mean(new, bonus), _drift(best, new, pulls), covered))
+        optimistic = bool(np.all(error <= bonus[np.isfinite(world.log_pretrained)] + 1e-12))
+        rows.append((loss, 2 * mean(new, bonus), _drift(best, new, pulls), optimistic))
         law = new
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    regret, width, drift, covered = (np.array(column) for column in zip(*rows, strict=True))
     first = learner.previous(1)
-    return Regret(*columns, first_pull=first * divergence(best, world.log_pretrained) if first else 0.0)
+    first_pull = first * divergence(best, world.log_pretrained) if first else 0.0
+    return Regret(regret, width, drift, covered, first_pull)
 
 
 def _ask(world: World, law: Array, state: Ridge, generator: np.random.Generator) -> Ridge:
