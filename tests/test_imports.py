@@ -16,7 +16,7 @@ ROOT = Path(seiko.__file__).parent
 LAYERS = [
     {"errors", "typing"},
     {"tree", "records", "results", "data", "memory"},
-    {"distributions", "schedules", "checkpoints", "graphs", "tables", "config"},
+    {"distributions", "schedules", "checkpoints", "graphs", "tables", "config", "theory"},
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},
     {"acquisitions", "updaters"},
