@@ -14,7 +14,7 @@ from seiko.campaign import CallableFeedback, run
 from seiko.chain import path_log_prob, sample
 from seiko.domains.sequence import DNA, PROTEIN, RNA, Alphabet, SequenceSpace
 from seiko.domains.sequence_metrics import hamming_distances
-from seiko.errors import DataError, ParameterError
+from seiko.errors import ParameterError
 from seiko.oracles.tf_binding import tf_binding
 from seiko.testing import check_chain, check_domain
 from seiko.updaters.backprop import RewardBackprop
@@ -103,8 +103,9 @@ def test_spaces_of_cards():
 
 
 @pytest.mark.data
-def test_samples_are_of_the_lower_half_as_often_as_the_card_says():
-    table = table_of("SIX6_REF_R1")
+def test_samples_are_of_the_lower_half_as_often_as_the_card_says(measured):
+    measured("tfbind8")
+    table = tf_binding("SIX6_REF_R1")
     designs = designs_of("tfbind8-low", 1000)
     card = zoo.read_card("tfbind8-low")
     steps = next(row for row in card["quality"] if row["num_steps"] == card["default_steps"])
@@ -113,15 +114,8 @@ def test_samples_are_of_the_lower_half_as_often_as_the_card_says():
     assert share == pytest.approx(steps["in_the_lower_half"], abs=0.05)
 
 
-def table_of(name: str):
-    try:
-        return tf_binding(name)
-    except DataError as error:
-        pytest.skip(str(error))
-
-
 def means_of_rounds(folder, num_queries: int, **settings) -> list[float]:
-    table = table_of("SIX6_REF_R1")
+    table = tf_binding("SIX6_REF_R1")
     chain, domain = zoo.load("tfbind8-low", num_steps=4)
     proposer = methods.seiko_ucb(chain, domain, **settings)
     campaign = Campaign.create(
@@ -135,13 +129,15 @@ def means_of_rounds(folder, num_queries: int, **settings) -> list[float]:
 
 
 @pytest.mark.data
-def test_a_campaign_on_a_measured_landscape_climbs(tmp_path):
+def test_a_campaign_on_a_measured_landscape_climbs(tmp_path, measured):
+    measured("tfbind8")
     updater = RewardWeighted(num_refreshes=1, learning_rate=5e-4, likelihood="denoising")
     means = means_of_rounds(tmp_path / "run", 48, updater=updater, pool_size=500)
     assert means[2] > means[0] + 0.1  # .38, .55, .71
 
 
 @pytest.mark.data
-def test_gradients_of_the_features_reach_the_chain(tmp_path):
+def test_gradients_of_the_features_reach_the_chain(tmp_path, measured):
+    measured("tfbind8")
     means = means_of_rounds(tmp_path / "run", 16, updater=RewardBackprop(num_iterations=3), pool_size=100)
     assert min(means) > 0.2

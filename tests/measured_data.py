@@ -1,4 +1,4 @@
-"""Where tests of rewards find measured data, and how they say that it is missing."""
+"""Where tests find measured data, and how they say that it is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from seiko import data
 
-BESIDE = Path(__file__).parents[3] / "shared" / "data"
+BESIDE = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture
