@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seiko.domains.base import Domain
 from seiko.domains.image_features import PixelFeatures
+from seiko.domains.image_folder import FORMATS
 from seiko.domains.image_format import PROMPT, ImageFormat, draw_image, from_png, image_key, to_png
 from seiko.errors import ParameterError
 from seiko.typing import Condition
@@ -118,6 +119,7 @@ def image_domain(
         from_bytes=from_png,
         render=draw_image,
         media_type="image/png",
+        formats=FORMATS,
         soft_features=work.soft_features if soft else None,
         metrics={
             "pixel_diversity": lambda designs: pixel_diversity(fits(designs), form),
