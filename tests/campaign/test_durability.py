@@ -15,7 +15,7 @@ from pathlib import Path
 import campaign_world as world
 import pytest
 
-from seiko.campaign import Journal
+from seiko.campaign import CallableFeedback, Journal, run
 from seiko.errors import CampaignError
 from seiko.records import Observation
 
@@ -40,6 +40,13 @@ def live(path: str | Path, told: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     campaign.finish(wait=30)
+
+
+def drive(path: str | Path, told: Path) -> None:
+    """The same by `run`, which measures, tells as readings come, and takes over what a dead run left."""
+    campaign = world.reopen(path)
+    campaign.attach(list(OLD), list(OLD.values()))
+    run(campaign, CallableFeedback(world.reward), wait=30)
 
 
 def start(target, *args):
@@ -86,7 +93,7 @@ def check_equal(path: str | Path, twin) -> None:
     assert campaign.finish() == twin.finish()
 
 
-def kill_at_random(place, tmp_path, twin, kills: int, seed: int) -> None:
+def kill_at_random(place, tmp_path, twin, kills: int, seed: int, target=live) -> None:
     """Interrupt campaigns, one after another where one is not enough, `kills` times in all."""
     rng, done, number = random.Random(seed), 0, 0
     while done < kills:
@@ -94,7 +101,7 @@ def kill_at_random(place, tmp_path, twin, kills: int, seed: int) -> None:
         path, told = place(), tmp_path / f"told{number}"
         world.create(path, budget=BUDGET, seed=5)
         while world.reopen(path).status().next_action[:7] != "Nothing":
-            process = start(live, path, told)
+            process = start(target, path, told)
             if done < kills:
                 time.sleep(rng.uniform(0.0, twin[1] * 0.4))
                 process.kill()
@@ -109,9 +116,14 @@ def test_killed_at_random_moments(place, tmp_path, twin):
     kill_at_random(place, tmp_path, twin, kills=12, seed=0)
 
 
+def test_a_run_killed_at_random_moments(place, tmp_path, twin):
+    kill_at_random(place, tmp_path, twin, kills=6, seed=2, target=drive)
+
+
 @pytest.mark.slow
-def test_killed_at_very_many_random_moments(place, tmp_path, twin):
-    kill_at_random(place, tmp_path, twin, kills=300, seed=1)
+@pytest.mark.parametrize("target", [live, drive])
+def test_killed_at_very_many_random_moments(place, tmp_path, twin, target):
+    kill_at_random(place, tmp_path, twin, kills=300, seed=1, target=target)
 
 
 def die_before(number: int, path: Path, told: Path) -> None:
