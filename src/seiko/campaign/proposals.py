@@ -29,7 +29,7 @@ class Encoded:
     Attributes:
         trials: One entry a design: key, hash of its bytes, hash of its drawing, prediction.
         blobs: The bytes and drawings that those hashes name.
-        report: The proposer's numbers as JSON values.
+        report: The proposer's numbers as JSON values, and the diversity of its designs.
     """
 
     trials: list[dict[str, Any]]
@@ -67,7 +67,14 @@ def encode(proposal: Proposal[Design], count: int, domain: Domain[Design]) -> En
         blobs += [content, rendering]
         names = {"design": digest_of(content), "rendering": digest_of(rendering)}
         trials.append({"key": key, "predicted": predictions[index], **names})
-    return Encoded(trials, blobs, _report(proposal.report))
+    return Encoded(trials, blobs, _diversity(designs, domain) | _report(proposal.report))
+
+
+def _diversity(designs: Sequence[Design], domain: Domain[Design]) -> dict[str, Any]:
+    """The domain's own measure of how much a round's designs differ, where it has one."""
+    measures = (measure for name, measure in domain.metrics.items() if name.endswith("diversity"))
+    measure = next(measures, None)
+    return {} if measure is None or len(designs) < 2 else _report({"round/diversity": measure(designs)})
 
 
 def _key(design: Design, index: int, domain: Domain[Design]) -> str:
