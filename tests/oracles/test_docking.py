@@ -254,4 +254,5 @@ def test_the_five_published_receptors_against_the_readings_of_their_readme():
         with Docking(receptor, fidelity=Fidelity(1, 20_000), seeds=(1, 2), processes=2, timeout=300) as f:
             start = time.perf_counter()
             (found,) = f.evaluate(["Cc1ccc(cc1)-c1cc(nn1-c1ccc(cc1)S(N)(=O)=O)C(F)(F)F"])
-        assert found.value == pytest.approx(energy, abs=1.2), (name, time.perf_counter() - start)
+        # Two short searches against one: their readings scatter by up to .7 kcal/mol each.
+        assert found.value == pytest.approx(energy, abs=1.5), (name, time.perf_counter() - start)

@@ -258,7 +258,7 @@ def _updaters():
         ),
         "policy gradient": PolicyGradient(num_iterations=15, batch_size=128, learning_rate=3e-3),
         "reward weighted": RewardWeighted(
-            num_refreshes=2, pool_size=400, fit_iterations=30, learning_rate=3e-3
+            num_refreshes=4, pool_size=400, fit_iterations=30, learning_rate=3e-3
         ),
     }
 
