@@ -100,6 +100,9 @@ def run_method(
             num_queries=task.num_queries,
             seed=seed,
         )
+        if task.start is not None:
+            given = task.start(seed)
+            campaign.attach(given, CallableFeedback(task.reward).evaluate(given))
         tell("sampling", 0)
         final_report = run(campaign, _Watched(task.reward, tell), progress=told)
         seconds = time.monotonic() - start
