@@ -45,6 +45,13 @@ class SupportsLoss(Chain, Protocol):
     ) -> Tensor: ...
 
 
+@runtime_checkable
+class SupportsCorrupt(Chain, Protocol):
+    """A chain that can noise data to the level of its steps, each row to its own."""
+
+    def corrupt(self, data: State, step: Tensor, generator: torch.Generator | None = None) -> State: ...
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a rollout: ``next_state ~ transition``, the law of step `index` from `state`."""
@@ -62,6 +69,7 @@ def rollout(
     condition: Condition = None,
     grad_steps: int | Literal["all"] = 0,
     states: Sequence[State] | None = None,
+    start: tuple[int, State] | None = None,
     checkpoint: bool = False,
     generator: torch.Generator | None = None,
 ) -> Iterator[Step]:
@@ -69,16 +77,17 @@ def rollout(
 
     Args:
         chain: The chain.
-        batch_size: Number of rows; taken from `states` in a replay.
+        batch_size: Number of rows; taken from `states` in a replay, or from `start`.
         condition: What is given, one row a sample.
         grad_steps: How many of the last steps carry gradients ("all" for every one). The earlier ones run
             without a graph, so memory does not grow with them.
         states: A recorded path s_0, ..., s_K to replay instead of sampling.
+        start: A step k and a state s_k to go on from, instead of the start law.
         checkpoint: Recompute each step's network in the backward pass instead of keeping its activations.
         generator: Source of randomness; the global one is used only if this is None.
 
     Yields:
-        `Step` 0 to K - 1. The caller's own gradient mode is untouched between steps.
+        `Step` 0, or that of `start`, to K - 1. The caller's own gradient mode is untouched between steps.
 
     Raises:
         ParameterError: If `grad_steps` or `batch_size` is out of range.
@@ -97,11 +106,13 @@ def rollout(
             raise ShapeError(
                 f"A path of this chain has {chain.num_steps + 1} states (num_steps + 1); got {len(states)}."
             )
-        state = states[0]
+        first, state = 0, states[0]
+    elif start is not None:
+        first, state = start
     else:
-        start = chain.initial(_checked_count("batch_size", batch_size), condition)
-        state = _draw(start, first_grad == 0, generator)
-    for index in range(chain.num_steps):
+        law = chain.initial(_checked_count("batch_size", batch_size), condition)
+        first, state = 0, _draw(law, first_grad == 0, generator)
+    for index in range(first, chain.num_steps):
         with_grad = index >= first_grad
         with torch.set_grad_enabled(with_grad):
             if checkpoint and with_grad:

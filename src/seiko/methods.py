@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import Chain, SupportsLoss
-from seiko.domains.base import Domain
+from seiko.domains.base import Domain, FeatureKind
 from seiko.proposers.base import Proposer
 from seiko.proposers.online import OnlineFineTuner
 from seiko.proposers.online_ppo import OnlinePPO
@@ -16,23 +16,40 @@ from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import sampler
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.ensemble import BootstrapEnsemble
-from seiko.surrogates.gp import GaussianProcess
+from seiko.surrogates.gp import GaussianProcess, KernelName
 from seiko.updaters.backprop import RewardBackprop
-from seiko.updaters.base import Updater
+from seiko.updaters.base import ShareOfEntropy, Updater
 from seiko.updaters.reward_weighted import RewardWeighted
 
 Design = TypeVar("Design")
 DEFAULT_KL_TARGET = 4.0
+KERNELS: Mapping[FeatureKind, KernelName] = {
+    "counts": "tanimoto",
+    "additive": "linear+tanimoto",
+    "embedding": "matern",
+}
 
 
 def default_surrogate(domain: Domain[Any]) -> Surrogate:
-    """A Gaussian process: Tanimoto kernel on counts, Matern on embeddings."""
-    return GaussianProcess("tanimoto" if domain.feature_kind == "counts" else "matern")
+    """A Gaussian process, its kernel by the kind of features."""
+    return GaussianProcess(KERNELS[domain.feature_kind])
+
+
+def default_settings(domain: Domain[Any]) -> dict[str, Any]:
+    """Of `seiko_ucb`, by the kind of features; see docs/tuning.md for how they were found."""
+    if domain.feature_kind == "additive":
+        return {
+            "exploration": 2.0,
+            "kl_target": ShareOfEntropy(0.45),
+            "pool_size": 2000,
+            "num_generations": 4,
+        }
+    return {"exploration": 1.0, "kl_target": DEFAULT_KL_TARGET}
 
 
 def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
-    """Back-propagation where features have gradients, else reward-weighted fitting."""
-    if domain.soft_features is not None:
+    """Back-propagation where features and steps have exact gradients, else reward-weighted fitting."""
+    if domain.soft_features is not None and domain.feature_kind == "embedding":
         return RewardBackprop()
     likelihood: Literal["path", "denoising"] = "denoising" if isinstance(chain, SupportsLoss) else "path"
     return RewardWeighted(num_refreshes=1, learning_rate=5e-4, likelihood=likelihood)
@@ -49,10 +66,9 @@ def seiko_ucb(
     chain: Chain,
     domain: Domain[Design],
     *,
-    exploration: float = 1.0,
+    exploration: float | None = None,
     surrogate: Surrogate | None = None,
     updater: Updater | None = None,
-    kl_target: float | None = DEFAULT_KL_TARGET,
     **settings: Any,
 ) -> OnlineFineTuner[Design]:
     """SEIKO-UCB: climbs ``mean + exploration * std`` under both KL penalties; queries are chosen from a pool.
@@ -60,11 +76,11 @@ def seiko_ucb(
     Args:
         chain: The pre-trained chain.
         domain: What its states are.
-        exploration: Multiplier of the surrogate's standard deviation, >= 0.
+        exploration: Multiplier of the surrogate's standard deviation, >= 0; that of `default_settings` if
+            None.
         surrogate: `default_surrogate` if None.
         updater: `default_updater` if None.
-        kl_target: Wanted KL to the pre-trained chain in nats; None to give the weights themselves.
-        **settings: Of `OnlineFineTuner`.
+        **settings: Of `OnlineFineTuner`; those of `default_settings` where nothing is given.
 
     Example:
         >>> from seiko import zoo
@@ -74,25 +90,26 @@ def seiko_ucb(
     options: dict[str, Any] = {
         "select": "acquisition",
         "kl_weight_previous": 0.1,
-        "kl_target": kl_target,
         "final_updater": final_updater(updater),
+        **default_settings(domain),
     }
+    usual = options.pop("exploration")
     return OnlineFineTuner(
         chain,
         domain,
         surrogate=surrogate or default_surrogate(domain),
-        acquisition=UpperConfidenceBound(exploration),
+        acquisition=UpperConfidenceBound(usual if exploration is None else exploration),
         updater=updater,
         **(options | settings),
     )
 
 
 def seiko_bootstrap(
-    chain: Chain, domain: Domain[Design], *, num_members: int = 8, exploration: float = 1.0, **settings: Any
+    chain: Chain, domain: Domain[Design], *, num_members: int = 8, **settings: Any
 ) -> OnlineFineTuner[Design]:
     """SEIKO-Bootstrap: `seiko_ucb` with the spread of a bootstrap ensemble."""
     surrogate = settings.pop("surrogate", None) or BootstrapEnsemble(num_members)
-    return seiko_ucb(chain, domain, exploration=exploration, surrogate=surrogate, **settings)
+    return seiko_ucb(chain, domain, surrogate=surrogate, **settings)
 
 
 def seiko_thompson(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:

@@ -13,6 +13,7 @@ RECIPES = {
     "ensemble": BootstrapEnsemble(),
     "matern": GaussianProcess(),
     "tanimoto": GaussianProcess("tanimoto"),
+    "linear+tanimoto": GaussianProcess("linear+tanimoto"),
 }
 
 

@@ -70,7 +70,7 @@ def test_intervals_cover_what_they_promise():
     assert abs(coverage_of_gp(range(8), shrink=2.0) - 0.9) > 0.05  # and for intervals too wide
 
 
-@pytest.mark.parametrize("kernel", ["matern", "tanimoto"])
+@pytest.mark.parametrize("kernel", ["matern", "tanimoto", "linear+tanimoto"])
 def test_pointwise_posterior_is_the_diagonal_of_the_joint_one(kernel):
     x = counts(40, 32, seed=0)
     y = x.sum(1) + torch.randn(40, generator=seeded(1))
@@ -126,7 +126,7 @@ def test_many_readings_are_solved_exactly():
     torch.testing.assert_close(posterior, y.mean() + y.std() * mean, atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kernel", ["matern", "tanimoto"])
+@pytest.mark.parametrize("kernel", ["matern", "tanimoto", "linear+tanimoto"])
 def test_paths_have_the_posterior_as_their_law(kernel):
     x = counts(30, 16, seed=0) + 0.0
     y = 2 * x[:, 1] - x.sum(1) + 7 + 0.3 * torch.randn(30, generator=seeded(1))
@@ -140,7 +140,7 @@ def test_paths_have_the_posterior_as_their_law(kernel):
     assert ((draws.std(0) / std - 1).abs() < 0.25).all()
 
 
-@pytest.mark.parametrize("kernel", ["matern", "tanimoto"])
+@pytest.mark.parametrize("kernel", ["matern", "tanimoto", "linear+tanimoto"])
 @pytest.mark.parametrize("signal", [0.0, 1.0])
 def test_wide_features_with_pure_noise_and_none_at_all(kernel, signal):
     x = counts(60, 512, seed=0)

@@ -20,7 +20,7 @@ from seiko.chain import Chain, fork
 from seiko.checkpoints import load_weights, tensors_from_bytes
 from seiko.domains.base import Domain
 from seiko.proposers.base import Proposer
-from seiko.proposers.online import WEIGHTS, OnlineFineTuner
+from seiko.proposers.online import WEIGHTS
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import draw_designs
 from seiko.records import Trial
@@ -74,7 +74,7 @@ def evaluate(run: Finished, num_samples: int) -> Result:
         final_distinct=len({domain.key(d) for d, _ in final if domain.is_valid(d)}) / len(final),
         kl_pretrained_nats=_kl(run),
         seconds=run.seconds,
-        kl_target_nats=run.proposer.kl_target if isinstance(run.proposer, OnlineFineTuner) else None,
+        kl_target_nats=run.final_report.get("kl/target_nats"),
         curve=curve,
         readings=tuple(map(_reading, trials)),
         rounds=tuple(run.campaign.rounds),

@@ -86,13 +86,17 @@ class DiffusionChain(nn.Module):
         time = self.process.time(step, first).expand(len(first))
         return self.process.transition(state, self.network(state, time, condition), step)
 
+    def corrupt(self, data: State, step: Tensor, generator: torch.Generator | None = None) -> State:
+        """Data noised to the level of `step`, [batch] integers."""
+        return self.process.corrupt(data, step, generator)
+
     def loss(
         self, data: State, condition: Condition = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """The process's training loss at one random step a row, [batch]."""
         first = next(tree.leaves(data))
         step = torch.randint(self.num_steps, (len(first),), generator=generator, device=first.device)
-        state = self.process.corrupt(data, step, generator)
+        state = self.corrupt(data, step, generator)
         prediction = self.network(state, self.process.time(step, first), condition)
         return self.process.loss(prediction, data, state, step)
 

@@ -13,6 +13,7 @@ from seiko.tables.designs import DesignFormat
 from seiko.typing import Condition, State
 
 Design = TypeVar("Design")
+FeatureKind = Literal["counts", "embedding", "additive"]
 
 
 def no_condition(batch_size: int, generator: torch.Generator | None = None) -> None:
@@ -35,11 +36,13 @@ class Domain(Generic[Design]):
         render: A design as an SVG or HTML fragment.
         soft_features: ``(state, condition) -> [batch, feature]`` with gradients, equal to
             ``features(decode(state))`` at the corners of the simplex; None where there is no such function.
+        encode: ``designs -> clean states`` that decode to them, for valid designs; None where there is no
+            such function.
         condition: ``(batch_size, generator) -> condition`` for sampling.
         metrics: Named functions of a list of designs, for reports.
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
-        feature_kind: Whether features are counts (compared by Tanimoto similarity) or an embedding (by
-            distance).
+        feature_kind: Whether features are counts (compared by Tanimoto similarity), an embedding (compared
+            by distance), or additive: each says something by itself, like letters and words of a sequence.
         formats: Files of the field's own kind, by name, that designs can be written to and read from.
     """
 
@@ -53,8 +56,9 @@ class Domain(Generic[Design]):
     render: Callable[[Design], str]
     media_type: str = "text/plain"
     soft_features: Callable[[State, Condition], Tensor] | None = None
+    encode: Callable[[Sequence[Design]], State] | None = None
     condition: Callable[[int, torch.Generator | None], Condition] = no_condition
     metrics: Mapping[str, Callable[[Sequence[Design]], float]] = field(default_factory=dict)
     why_invalid: Callable[[Design], str] = lambda design: ""
-    feature_kind: Literal["counts", "embedding"] = "embedding"
+    feature_kind: FeatureKind = "embedding"
     formats: Mapping[str, DesignFormat[Any]] = field(default_factory=dict)

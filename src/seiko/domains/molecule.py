@@ -51,6 +51,7 @@ def smiles_domain(
     filters: Mapping[str, Check] | None = None,
     features: Callable[[Sequence[str]], Tensor] | None = None,
     soft_features: Callable[[State, Condition], Tensor] | None = None,
+    encode: Callable[[Sequence[str]], State] | None = None,
     reference: MoleculeReference | None = None,
     name: str = "molecule",
 ) -> Domain[str]:
@@ -70,6 +71,7 @@ def smiles_domain(
         features: Of valid designs; Morgan counts of radius 2 folded to 2,048 with whole-molecule counts if
             None.
         soft_features: Of states, equal to `features` of what they decode to.
+        encode: Designs to the states that decode to them; None where there is no such function.
         reference: Set of molecules to compare with, the training data for instance.
         name: For reports.
 
@@ -96,6 +98,7 @@ def smiles_domain(
     return Domain(
         name=name,
         decode=decode,
+        encode=encode,
         features=features or partial(molecule_features, elements=rules.elements, size=2048, radius=2),
         soft_features=soft_features,
         is_valid=lambda design: not why_invalid(design),
@@ -173,6 +176,7 @@ def molecule_domain(
     hard = partial(molecule_features, elements=graph.elements, size=fingerprint_size, radius=radius)
     return smiles_domain(
         graph.decode,
+        encode=lambda designs: graph.one_hot(graph.encode(designs)),
         read=partial(read_molecule, graph=graph),
         filters=filters,
         features=graph_features if soft else hard,

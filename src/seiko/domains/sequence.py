@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Literal
 
-from seiko.domains.base import Domain
+from seiko.domains.base import Domain, FeatureKind
 from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
 from seiko.domains.sequence_constraints import Constraint, FixedPositions, MaxMutations, NoStopCodon
 from seiko.domains.sequence_drawing import draw_sequence
@@ -25,6 +24,9 @@ from seiko.errors import ParameterError
 
 __all__ = ["DNA", "PROTEIN", "RNA", "Alphabet", "SequenceSpace", "sequence_domain"]
 
+MOST_WORD_COUNTS = 1_500
+"""Words of k letters are counted by default while there are no more of them."""
+
 STRANDED = (NoStopCodon, FixedPositions, MaxMutations)
 """Constraints that mean something on one strand only."""
 
@@ -36,7 +38,7 @@ def sequence_domain(
     parent: str | None = None,
     both_strands: bool = False,
     features: Features | None = None,
-    feature_kind: Literal["counts", "embedding"] = "embedding",
+    feature_kind: FeatureKind = "additive",
     reference: Sequence[str] = (),
     motifs: Sequence[str] = (),
 ) -> Domain[str]:
@@ -93,6 +95,7 @@ def sequence_domain(
     return Domain(
         name=f"{space.alphabet.name} sequence",
         decode=space.decode,
+        encode=lambda designs: space.one_hot(space.encode(designs)),
         features=chosen.__call__,
         soft_features=chosen.soft,
         is_valid=lambda design: not why_invalid(design),
@@ -108,10 +111,11 @@ def sequence_domain(
 
 
 def default_features(space: SequenceSpace, *, both_strands: bool = False) -> SequenceFeatures:
-    """Letters at their positions for one length, else counts of letters and of pairs of neighbours."""
-    if space.is_variable:
-        return SequenceFeatures(space, one_hot=not both_strands, words=(1, 2), both_strands=both_strands)
-    return SequenceFeatures(space, both_strands=both_strands)
+    """Letters at their positions, and counts of words of up to four letters, where there are few enough."""
+    kinds = len(space.alphabet.letters)
+    words = tuple(k for k in (1, 2, 3, 4) if k <= space.length and kinds**k <= MOST_WORD_COUNTS)
+    placed = not (space.is_variable and both_strands)
+    return SequenceFeatures(space, one_hot=placed, words=words, both_strands=both_strands)
 
 
 def _check(

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from seiko.acquisitions import Acquisition, BoundAcquisition, Mean
+from seiko.acquisitions import Acquisition, Mean
 from seiko.chain import Chain, fork, frozen
 from seiko.checkpoints import load_weights, tensors_from_bytes, tensors_to_bytes
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
-from seiko.proposers.sampling import Pool, diverse_batch, draw_pool, value_of_states
+from seiko.proposers.sampling import (
+    Pool,
+    diverse_batch,
+    draw_pool,
+    draw_variations,
+    value_of_states,
+)
 from seiko.records import History, Trial
 from seiko.surrogates.base import Observations, Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel
-from seiko.updaters.base import KLPenalty, KLTarget, Objective, Updater, UpdateReport
+from seiko.updaters.base import KLPenalty, KLTarget, Objective, ShareOfEntropy, Updater, UpdateReport
 
 if TYPE_CHECKING:
     from botorch.models.model import Model
 
 Design = TypeVar("Design")
 WEIGHTS = "chain.safetensors"
+Score = Callable[[Tensor], Tensor]
+"""Features [n, feature] to how much a design is wanted [n], in reward units."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,14 @@ class OnlineFineTuner(Generic[Design]):
         kl_weight_pretrained: w_pre, in reward units per nat.
         kl_weight_previous: w_prev in reward units per nat, or "telescoping" for ``w_prev,i = w_pre (i - 1)``,
             under which the law is ``p_pre exp(mean of all acquisitions / w_pre)``.
-        kl_target: Wanted KL to the pre-trained chain in nats; scales both weights together. None keeps
-            the weights.
+        kl_target: Wanted KL to the pre-trained chain, in nats or as a share of its entropy; scales both
+            weights together. None keeps the weights.
         pool_size: Samples drawn to choose from.
+        num_generations: How often the pool is extended by half as many variations of the most wanted designs
+            of it and of the history (`draw_variations`).
         diversity: See `diverse_batch`.
-        feasibility: Model of the probability that a design has a reward, learned from infeasible readings.
+        feasibility: Model of the probability P that a design has a reward, learned from infeasible readings:
+            ``std of the told values * log P`` is added to the acquisition. None leaves it out.
         final_acquisition: Climbed when no designs are asked for.
         final_updater: How it is climbed then; `updater` if None. Between rounds a step towards a maximum that
             the next readings move is enough; the last one is worth reaching.
@@ -82,10 +93,11 @@ class OnlineFineTuner(Generic[Design]):
     select: Literal["samples", "acquisition"] = "samples"
     kl_weight_pretrained: float = 1.0
     kl_weight_previous: float | Literal["telescoping"] = 0.0
-    kl_target: float | None = None
+    kl_target: float | ShareOfEntropy | None = None
     pool_size: int = 1000
+    num_generations: int = 0
     diversity: float = 0.5
-    feasibility: FeasibilityModel = FeasibilityModel()
+    feasibility: FeasibilityModel | None = FeasibilityModel()
     final_acquisition: Acquisition = Mean()
     final_updater: Updater | None = None
     adapt: Literal["always", "finally"] = "always"
@@ -102,10 +114,11 @@ class OnlineFineTuner(Generic[Design]):
         KLPenalty(self.chain, self.kl_weight_pretrained)
         if not isinstance(weight, str):
             KLPenalty(self.chain, weight, "previous")
-        if self.kl_target is not None:
+        if self.kl_target is not None and not isinstance(self.kl_target, ShareOfEntropy):
             KLTarget(self.kl_target)
-        if self.pool_size < 1:
-            raise ParameterError(f"`pool_size` must be an integer >= 1; got {self.pool_size!r}.")
+        for name, least in (("pool_size", 1), ("num_generations", 0)):
+            if getattr(self, name) < least:
+                raise ParameterError(f"`{name}` must be an integer >= {least}; got {getattr(self, name)!r}.")
 
     def propose(
         self,
@@ -119,7 +132,7 @@ class OnlineFineTuner(Generic[Design]):
         check_num_queries(num_queries)
         current = _Current.restore(self.chain, resume)
         report: dict[str, Any] = dict(calibration(history))
-        score: BoundAcquisition | None = None
+        score: Score | None = None
         model: Model | None = None
         is_last = num_queries == 0
         if history.complete and (self.adapt == "always" or is_last):
@@ -129,7 +142,7 @@ class OnlineFineTuner(Generic[Design]):
             if readings != current.readings or is_last:
                 updater = self.final_updater if is_last and self.final_updater else self.updater
                 current, update = self._climb(updater, current, score, readings, generator)
-                report |= _named(update)
+                report |= update
         designs: Sequence[Design] = ()
         if not is_last:
             designs, chosen = self._choose(current.chain, history, num_queries, score, generator)
@@ -143,20 +156,28 @@ class OnlineFineTuner(Generic[Design]):
 
     def _fit(
         self, history: History[Design], acquisition: Acquisition, generator: torch.Generator
-    ) -> tuple[Model, BoundAcquisition]:
-        """The surrogate fitted to everything told, and the acquisition bound to it."""
+    ) -> tuple[Model, Score]:
+        """The surrogate fitted to everything told, and what is climbed and chosen by."""
         data = observations(history.complete, self.domain)
         model = self.surrogate.fit(data, generator=generator)
-        return model, acquisition.bind(model, best_value=float(data.values.max()), generator=generator)
+        bound = acquisition.bind(model, best_value=float(data.values.max()), generator=generator)
+        if self.feasibility is None or not history.infeasible:
+            return model, bound
+        told = [*history.complete, *history.infeasible]
+        labels = torch.tensor([True] * len(history.complete) + [False] * len(history.infeasible))
+        known = self.domain.features([trial.design for trial in told])
+        feasible = self.feasibility.fit(known, labels, generator=generator)
+        spread = float(data.values.std(correction=0))
+        return model, lambda features: bound(features) + spread * feasible(features).log()
 
     def _climb(
         self,
         updater: Updater,
         current: _Current,
-        score: BoundAcquisition,
+        score: Score,
         readings: str,
         generator: torch.Generator,
-    ) -> tuple[_Current, UpdateReport]:
+    ) -> tuple[_Current, dict[str, float]]:
         """p(i): the maximiser of the optimistic objective, from p(i-1) on."""
         update = current.num_updates + 1
         weight = self.kl_weight_previous
@@ -171,52 +192,77 @@ class OnlineFineTuner(Generic[Design]):
             tuple(penalties),
             condition=self.domain.condition,
             differentiable=self.domain.soft_features is not None,
-            target=None if self.kl_target is None else KLTarget(self.kl_target),
+            target=self._target(),
             multiplier=current.multiplier,
         )
         chain, report = updater.update(current.chain, objective, generator=generator)
-        return _Current(chain, update, readings, report.multiplier), report
+        target = {} if objective.target is None else {"kl/target_nats": objective.target.nats}
+        return _Current(chain, update, readings, report.multiplier), _named(report) | target
+
+    def _target(self) -> KLTarget | None:
+        if isinstance(self.kl_target, ShareOfEntropy):
+            return KLTarget(self.kl_target.nats(self.chain, self.domain.condition))
+        return None if self.kl_target is None else KLTarget(self.kl_target)
 
     def _choose(
         self,
         chain: Chain,
         history: History[Design],
         num_queries: int,
-        score: BoundAcquisition | None,
+        score: Score | None,
         generator: torch.Generator,
     ) -> tuple[list[Design], dict[str, float]]:
         """The designs to ask for: plain samples, or the best of a pool."""
-        chosen_by_score = self.select == "acquisition" and score is not None
+        chosen_by_score = score is not None and self.select == "acquisition"
+        size = self.pool_size if chosen_by_score else num_queries
         pool = draw_pool(
-            chain,
-            self.domain,
-            history.keys,
-            least=num_queries,
-            size=self.pool_size if chosen_by_score else num_queries,
-            generator=generator,
+            chain, self.domain, history.keys, least=num_queries, size=size, generator=generator, short=True
         )
-        designs = pool.designs[:num_queries]
-        if chosen_by_score:
-            assert score is not None
-            features = self.domain.features(pool.designs)
-            wanted = self._wanted(score, features, history, generator)
-            rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
-            designs = [pool.designs[row] for row in rows]
-        return designs, _pool_report(pool)
+        report = _pool_report(pool)
+        if len(pool.designs) < num_queries:  # p(i) has lost its variety: the pre-trained chain has not
+            more = draw_pool(
+                self.chain,
+                self.domain,
+                frozenset(pool.seen),
+                least=num_queries - len(pool.designs),
+                size=size,
+                generator=generator,
+            )
+            report["round/from_pretrained"] = len(more.designs)
+            pool.designs += more.designs
+        if not chosen_by_score:
+            return pool.designs[:num_queries], report
+        assert score is not None
+        features, wanted = self._vary(chain, pool, history, num_queries, score, generator)
+        rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
+        return [pool.designs[row] for row in rows], report
 
-    def _wanted(
-        self, score: BoundAcquisition, features: Tensor, history: History[Design], generator: torch.Generator
-    ) -> Tensor:
-        """Acquisition [n], lowered by the log-probability of being feasible in units of the pool's spread."""
-        with torch.no_grad():
-            wanted = score(features).double()
-            if not history.infeasible:
-                return wanted
-            told = [*history.complete, *history.infeasible]
-            labels = torch.tensor([True] * len(history.complete) + [False] * len(history.infeasible))
-            known = self.domain.features([trial.design for trial in told])
-            feasible = self.feasibility.fit(known, labels, generator=generator)(features)
-            return wanted + wanted.std(unbiased=False).clamp_min(1e-12) * feasible.double().log()
+    @torch.no_grad()
+    def _vary(
+        self,
+        chain: Chain,
+        pool: Pool[Design],
+        history: History[Design],
+        num_parents: int,
+        score: Score,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """Add generations of variations to a pool; the features and scores of all that is in it."""
+        features = self.domain.features(pool.designs)
+        wanted = score(features).double()
+        if not self.num_generations:
+            return features, wanted
+        told = [trial.design for trial in history.complete]
+        known = score(self.domain.features(told)).double()
+        for _ in range(self.num_generations):
+            best = torch.cat([known, wanted]).argsort(descending=True)[:num_parents].tolist()
+            parents = [told[row] if row < len(told) else pool.designs[row - len(told)] for row in best]
+            children = draw_variations(chain, self.domain, parents, self.pool_size // 2, generator)
+            if new := pool.add(children, self.domain):
+                added = self.domain.features(new)
+                features = torch.cat([features, added])
+                wanted = torch.cat([wanted, score(added).double()])
+        return features, wanted
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seiko import tree
-from seiko.chain import Chain, sample
+from seiko.chain import Chain, SupportsCorrupt, rollout, sample
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.typing import Condition, State
@@ -26,11 +26,27 @@ class Pool(Generic[Design]):
         designs: In the order drawn.
         sampled: Samples drawn.
         valid: Samples that were valid, old ones included.
+        seen: Keys of the designs, and of those that were asked.
     """
 
     designs: list[Design] = field(default_factory=list)
     sampled: int = 0
     valid: int = 0
+    seen: set[str] = field(default_factory=set, repr=False)
+
+    def add(self, samples: Sequence[Design], domain: Domain[Design]) -> list[Design]:
+        """Take samples in; those that are valid and new are returned."""
+        fresh: list[Design] = []
+        for design in samples:
+            self.sampled += 1
+            if not domain.is_valid(design):
+                continue
+            self.valid += 1
+            if (key := domain.key(design)) not in self.seen:
+                self.seen.add(key)
+                fresh.append(design)
+        self.designs += fresh
+        return fresh
 
     @property
     def valid_fraction(self) -> float:
@@ -46,25 +62,21 @@ def draw_pool(
     size: int,
     generator: torch.Generator,
     max_draws: int = 10,
+    short: bool = False,
 ) -> Pool[Design]:
     """Draw `size` samples, and again while fewer than `least` new valid designs are among them.
 
     Raises:
-        NotEnoughDesignsError: If `max_draws` draws hold fewer than `least` new valid designs.
+        NotEnoughDesignsError: If `max_draws` draws hold fewer than `least` new valid designs, unless a
+            `short` pool will do.
     """
-    pool: Pool[Design] = Pool()
-    seen = set(known)
+    pool: Pool[Design] = Pool(seen=set(known))
     for _ in range(max_draws):
-        for design in draw_designs(chain, domain, size, generator):
-            pool.sampled += 1
-            if not domain.is_valid(design):
-                continue
-            pool.valid += 1
-            if (key := domain.key(design)) not in seen:
-                seen.add(key)
-                pool.designs.append(design)
+        pool.add(draw_designs(chain, domain, size, generator), domain)
         if len(pool.designs) >= least:
             return pool
+    if short:
+        return pool
     raise NotEnoughDesignsError(
         f"{least} valid designs that were not asked before are needed; {pool.sampled} samples of the chain "
         f"held {len(pool.designs)} (valid: {pool.valid}).",
@@ -79,6 +91,44 @@ def draw_designs(
     condition = domain.condition(num_samples, generator)
     states = sample(chain, num_samples, condition=condition, generator=generator)
     return list(domain.decode(states, condition))
+
+
+@torch.no_grad()
+def draw_variations(
+    chain: Chain, domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
+) -> list[Design]:
+    """Parents noised to a step in the second half of the chain and sampled anew from there.
+
+    Samples near the parents that are still the chain's own: what it finds improbable it does not write
+    (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search).
+
+    Args:
+        chain: Noises and samples.
+        domain: With `encode`.
+        parents: Valid designs; each child has one, drawn evenly.
+        count: Children.
+        generator: Of all randomness.
+
+    Raises:
+        ParameterError: If the chain cannot noise data, or the domain cannot encode designs.
+    """
+    if not isinstance(chain, SupportsCorrupt) or domain.encode is None:
+        raise ParameterError(
+            "Variations of designs need a chain with `corrupt` and a domain with `encode`.",
+            hint="Set `num_generations` to 0.",
+        )
+    clean = domain.encode(parents)
+    rows = torch.randint(len(parents), (count,), generator=generator)
+    steps = torch.randint(chain.num_steps // 2, chain.num_steps, (count,), generator=generator)
+    children: list[Design] = []
+    for step in steps.unique().tolist():
+        chosen = rows[steps == step]
+        condition = domain.condition(len(chosen), generator)
+        noised = chain.corrupt(tree.index(clean, chosen), torch.full_like(chosen, step), generator)
+        for last in rollout(chain, condition=condition, start=(step, noised), generator=generator):
+            state = last.next_state
+        children += domain.decode(state, condition)
+    return children
 
 
 def sampler(chain: Chain, domain: Domain[Design]) -> Callable[[int, torch.Generator], Sequence[Design]]:

@@ -1,4 +1,4 @@
-"""Gaussian processes: Tanimoto kernel on fingerprints, Matern 5/2 on embeddings."""
+"""Gaussian processes: Tanimoto kernel on fingerprints, Matern 5/2 on embeddings, and a linear trend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import gpytorch
 import torch
@@ -30,9 +30,11 @@ from torch import Tensor
 from seiko.errors import ParameterError
 from seiko.surrogates.base import Observations
 from seiko.surrogates.features import FeatureScaler, check_width, known_variance
+from seiko.surrogates.linear_kernel import StandardisedLinearKernel
 from seiko.surrogates.randomness import as_generator, forked_rng
 from seiko.surrogates.tanimoto import TanimotoKernel
 
+KernelName = Literal["matern", "tanimoto", "linear+tanimoto"]
 MIN_NOISE = 1e-4  # variance, of readings standardised to std 1
 MIN_SCALE = 1e-3  # variance of the function, likewise; 0 has no prior density and would stop the optimiser
 NUM_PRIOR_FEATURES = 2048  # of a drawn function; its prior variance is then right to a few per cent
@@ -43,13 +45,15 @@ EXACT_UP_TO = 20_000  # readings; GPyTorch would go over to iterative, random so
 class GaussianProcess:
     """Recipe of an exact Gaussian process; its bonus is the posterior standard deviation.
 
-    ``f ~ GP(c, s k)`` with ``k`` Matern 5/2 on standardised features, or Tanimoto on counts as they are.
-    Constant, scale, lengthscale and the noise of readings that bring none maximise the marginal likelihood
-    times wide log-normal priors; the lengthscale's grows with the root of the number of features (Hvarfner et
-    al. 2024, arXiv 2402.02229).
+    ``f ~ GP(c, s k)`` with ``k`` Matern 5/2 on standardised features, or Tanimoto on counts as they are; or
+    ``f ~ GP(c, s k + t l)`` with ``k`` Tanimoto and ``l`` the linear kernel of standardised features, whose
+    mean goes on beyond the readings where Tanimoto's falls back. Constant, scales, lengthscale and the noise
+    of readings that bring none maximise the marginal likelihood times wide log-normal priors; the
+    lengthscale's grows with the root of the number of features (Hvarfner et al. 2024, arXiv 2402.02229).
 
     Args:
-        kernel: ``"matern"`` for embeddings, ``"tanimoto"`` for count or binary fingerprints.
+        kernel: ``"matern"`` for embeddings, ``"tanimoto"`` for count or binary fingerprints,
+            ``"linear+tanimoto"`` for counts that each add something, such as letters and words of sequences.
         ard: Whether every feature has its own lengthscale (Matern only).
 
     Raises:
@@ -62,13 +66,13 @@ class GaussianProcess:
         1.0
     """
 
-    kernel: Literal["matern", "tanimoto"] = "matern"
+    kernel: KernelName = "matern"
     ard: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.kernel not in ("matern", "tanimoto"):
-            raise ParameterError(f'`kernel` must be "matern" or "tanimoto"; got {self.kernel!r}.')
-        if self.ard and self.kernel == "tanimoto":
+        if self.kernel not in get_args(KernelName):
+            raise ParameterError(f"`kernel` must be one of {get_args(KernelName)}; got {self.kernel!r}.")
+        if self.ard and self.kernel != "matern":
             raise ParameterError("A Tanimoto kernel has no lengthscales, so `ard` must be False.")
 
     def fit(self, data: Observations, *, generator: torch.Generator | None = None) -> ExactGaussianProcess:
@@ -91,16 +95,11 @@ class GaussianProcess:
         _fit_hyperparameters(model, as_generator(generator))
         return model
 
-    def _covariance(self, x: Tensor) -> ScaleKernel:
-        base: Kernel
-        if self.kernel == "tanimoto":
-            base = TanimotoKernel(typical_square=float(x.square().sum(1).mean()))
-        else:
-            base = _matern(max(FeatureScaler(x).num_active, 1), x.shape[1] if self.ard else None)
-        constraint = GreaterThan(MIN_SCALE, transform=None, initial_value=1.0)
-        return ScaleKernel(
-            base, outputscale_prior=LogNormalPrior(0.0, 1.0), outputscale_constraint=constraint
-        )
+    def _covariance(self, x: Tensor) -> Kernel:
+        if self.kernel == "matern":
+            return _scaled(_matern(max(FeatureScaler(x).num_active, 1), x.shape[1] if self.ard else None))
+        local = _scaled(TanimotoKernel(typical_square=float(x.square().sum(1).mean())))
+        return local if self.kernel == "tanimoto" else _scaled(StandardisedLinearKernel(x)) + local
 
 
 class ExactGaussianProcess(SingleTaskGP):
@@ -204,6 +203,11 @@ def _likelihood(variance: Tensor) -> GaussianLikelihood:
     likelihood = GaussianLikelihood()
     likelihood.noise_covar = PartlyKnownNoise(variance)
     return likelihood
+
+
+def _scaled(base: Kernel) -> ScaleKernel:
+    constraint = GreaterThan(MIN_SCALE, transform=None, initial_value=1.0)
+    return ScaleKernel(base, outputscale_prior=LogNormalPrior(0.0, 1.0), outputscale_constraint=constraint)
 
 
 def _matern(num_active: int, ard_num_dims: int | None) -> MaternKernel:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seiko import tree
-from seiko.chain import C, Chain, frozen, rollout
+from seiko.chain import C, Chain, SupportsLoss, frozen, rollout, sample
 from seiko.errors import ObservationError, ParameterError, ShapeError
 from seiko.typing import Condition, State
 
@@ -57,6 +57,51 @@ class KLTarget:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.nats) and self.nats > 0):
             raise ParameterError(f"A KL target must be a finite number of nats > 0; got {self.nats!r}.")
+
+
+@dataclass(frozen=True)
+class ShareOfEntropy:
+    """A KL target that suits the chain: a share of how many nats its designs can differ by.
+
+    The entropy of the designs is taken for the chain's own training loss on its samples, which for
+    categorical chains is the bound ``E[-log p(x)] <= E[loss]``, in nats. Uniform 8-mers of DNA have 11.
+
+    Attributes:
+        share: In (0, 1).
+        least: The target is never lower, in nats.
+
+    Example:
+        >>> ShareOfEntropy(0.45).least
+        4.0
+    """
+
+    share: float
+    least: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.share < 1 and self.least > 0):
+            raise ParameterError(f"`share` must be in (0, 1) and `least` > 0; got {self!r}.")
+
+    @torch.no_grad()
+    def nats(
+        self,
+        chain: Chain,
+        condition: Callable[[int, torch.Generator | None], Condition],
+        num_samples: int = 256,
+    ) -> float:
+        """The target for a chain; the same every time.
+
+        Raises:
+            ParameterError: If the chain has no loss.
+        """
+        if not isinstance(chain, SupportsLoss):
+            raise ParameterError(
+                "A share of the entropy needs a chain with `loss`.", hint="Give `kl_target` in nats."
+            )
+        generator = torch.Generator().manual_seed(0)
+        given = condition(num_samples, generator)
+        data = sample(chain, num_samples, condition=given, generator=generator)
+        return max(self.least, self.share * float(chain.loss(data, given, generator).mean()))
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ class RewardWeighted:
                 terms = torch.special.xlogy(weights, weights * len(weights))
                 return float((terms - torch.where(weights > 0, weights * ratio, 0.0)).sum())
 
-            multiplier = _solve(lambda scale: divergence(scale) - target.nats, multiplier)
+            multiplier = _solve(lambda scale: divergence(scale) - target.nats)
         full = log_weights(multiplier)
         step = _largest_step(full, self.min_effective)
         weights = (step * full).softmax(0)
@@ -267,10 +267,10 @@ def _largest_step(log_weights: Tensor, share: float) -> float:
     return max(low, 1e-6)
 
 
-def _solve(function: Callable[[float], float], start: float) -> float:
-    """The scale at which a decreasing function of it crosses 0, by bisection in its logarithm."""
-    low, high = math.log(start) - 12.0, math.log(start) + 12.0
-    for _ in range(40):
+def _solve(function: Callable[[float], float]) -> float:
+    """The scale in [1e-9, 1e9] at which a decreasing function of it crosses 0, by bisection of its log."""
+    low, high = math.log(1e-9), math.log(1e9)
+    for _ in range(50):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if function(math.exp(middle)) > 0 else (low, middle)
     return math.exp(0.5 * (low + high))
