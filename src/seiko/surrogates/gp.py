@@ -38,6 +38,7 @@ KernelName = Literal["matern", "tanimoto", "linear+tanimoto"]
 MIN_NOISE = 1e-4  # variance, of readings standardised to std 1
 MIN_SCALE = 1e-3  # variance of the function, likewise; 0 has no prior density and would stop the optimiser
 NUM_PRIOR_FEATURES = 2048  # of a drawn function; its prior variance is then right to a few per cent
+MAX_FITTED = 600  # readings that hyperparameters are fitted to, spread over their quantiles
 EXACT_UP_TO = 20_000  # readings; GPyTorch would go over to iterative, random solves from 800 on
 
 
@@ -92,7 +93,13 @@ class GaussianProcess:
         model = ExactGaussianProcess(
             x, y, self._covariance(x), likelihood, outcome, _scaling(x) if self.kernel == "matern" else None
         )
-        _fit_hyperparameters(model, as_generator(generator))
+        if len(y) <= MAX_FITTED:
+            _fit_hyperparameters(model, as_generator(generator))
+        else:
+            rows = y[:, 0].argsort()[torch.linspace(0, len(y) - 1, MAX_FITTED).long()]
+            noise = None if data.noise_std is None else data.noise_std[rows]
+            part = self.fit(Observations(data.features[rows], data.values[rows], noise), generator=generator)
+            _take_hyperparameters(model, part)
         return model
 
     def _covariance(self, x: Tensor) -> Kernel:
@@ -232,8 +239,22 @@ def _fit_hyperparameters(model: ExactGaussianProcess, generator: torch.Generator
         gpytorch.settings.max_cholesky_size(EXACT_UP_TO),
     ):
         fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
-    model.requires_grad_(False)
-    model.posterior(x[:1])  # fills the caches with exact solves
+    _ready(model)
+
+
+def _ready(model: ExactGaussianProcess) -> None:
+    """Ready to predict: no gradients, caches filled with exact solves."""
+    model.requires_grad_(False).eval()
+    with gpytorch.settings.max_cholesky_size(EXACT_UP_TO):
+        model.posterior(model.train_inputs[0][:1])
+
+
+def _take_hyperparameters(model: ExactGaussianProcess, fitted: ExactGaussianProcess) -> None:
+    """Those of a model of the same kind, fitted to a part of the readings."""
+    given = dict(fitted.named_parameters())
+    for name, parameter in model.named_parameters():
+        parameter.data.copy_(given[name].data)
+    _ready(model)
 
 
 def matheron_path(model: SingleTaskGP, generator: torch.Generator) -> Callable[[Tensor], Tensor]:

@@ -145,7 +145,7 @@ class RewardWeighted:
                 terms = torch.special.xlogy(weights, weights * len(weights))
                 return float((terms - torch.where(weights > 0, weights * ratio, 0.0)).sum())
 
-            multiplier = _solve(lambda scale: divergence(scale) - target.nats)
+            multiplier = _solve(lambda scale: divergence(scale) - target.nats, 1e-9, 1e9)
         full = log_weights(multiplier)
         step = _largest_step(full, self.min_effective)
         weights = (step * full).softmax(0)
@@ -260,17 +260,15 @@ def _largest_step(log_weights: Tensor, share: float) -> float:
     feasible = log_weights[torch.isfinite(log_weights)]
     if _effective_share(feasible) >= share:
         return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(30):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if _effective_share(middle * feasible) >= share else (low, middle)
-    return max(low, 1e-6)
+    return _solve(lambda step: share - _effective_share(step * feasible), 1e-15, 1.0)
 
 
-def _solve(function: Callable[[float], float]) -> float:
-    """The scale in [1e-9, 1e9] at which a decreasing function of it crosses 0, by bisection of its log."""
-    low, high = math.log(1e-9), math.log(1e9)
+def _solve(function: Callable[[float], float], least: float, most: float) -> float:
+    """The argument at which a monotonic function crosses 0, by bisection of its logarithm."""
+    low, high = math.log(least), math.log(most)
+    falling = function(least) > function(most)
     for _ in range(50):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if function(math.exp(middle)) > 0 else (low, middle)
-    return math.exp(0.5 * (low + high))
+        above = function(math.exp(middle)) > 0
+        low, high = (middle, high) if above == falling else (low, middle)
+    return math.exp(low)
