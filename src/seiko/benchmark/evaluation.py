@@ -43,6 +43,9 @@ class Finished:
     campaign: Campaign[Any]
     final_report: Mapping[str, Any]
     seconds: float
+    cpu_seconds: float
+    ask_seconds: tuple[float, ...]
+    command: str = ""
 
 
 def evaluate(run: Finished, num_samples: int) -> Result:
@@ -74,6 +77,9 @@ def evaluate(run: Finished, num_samples: int) -> Result:
         final_distinct=len({domain.key(d) for d, _ in final if domain.is_valid(d)}) / len(final),
         kl_pretrained_nats=_kl(run),
         seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
+        ask_seconds=run.ask_seconds,
+        command=run.command,
         kl_target_nats=run.proposer.kl_target if isinstance(run.proposer, OnlineFineTuner) else None,
         curve=curve,
         readings=tuple(map(_reading, trials)),
