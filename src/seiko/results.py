@@ -117,7 +117,8 @@ class Result:
         final_designs: Some samples of the final model.
         pretrained_designs: Some samples of the pre-trained model.
         command: Makes this run again.
-        about: The task in words: "chain", "reward", "definition", "rounds", "num_queries".
+        about: The task in words: "group" (tasks of one kind), "chain", "reward", "definition", "rounds",
+            "num_queries", "num_samples".
         versions: Of the packages that ran it.
     """
 

@@ -1,8 +1,8 @@
 """Methods on tasks over seeds: real campaigns, one line of JSON a run, one table, one report."""
 
-from seiko.benchmark.catalogue import catalogue, select
 from seiko.benchmark.evaluation import versions
 from seiko.benchmark.jobs import Failure, Job, JobEvent, command_of, failures_path, run_jobs
+from seiko.benchmark.registry import catalogue, select
 from seiko.benchmark.running import NUM_SAMPLES, Event, run_all, run_method
 from seiko.benchmark.suites import SUITES, Piece, Suite, suite
 from seiko.benchmark.tasks import TASKS, Task, molecule_genetic, molecule_task

@@ -90,6 +90,7 @@ def evaluate(run: Finished, num_samples: int) -> Result:
         final_designs=_drawn(final, domain),
         pretrained_designs=_drawn(pretrained, domain),
         about={
+            "group": task.domain_name,
             "chain": task.chain_name,
             "reward": task.reward_name,
             "definition": task.definition,

@@ -17,7 +17,7 @@ from typing import Literal
 
 import torch
 
-from seiko.benchmark.catalogue import catalogue
+from seiko.benchmark.registry import catalogue
 from seiko.benchmark.running import NUM_SAMPLES, Event, check_budget, run_method
 from seiko.benchmark.tasks import Task
 from seiko.campaign.feedback.workers import RemoteError, WorkerProcesses

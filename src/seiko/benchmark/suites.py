@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from seiko.benchmark.catalogue import select
 from seiko.benchmark.jobs import Job
+from seiko.benchmark.registry import select
 from seiko.benchmark.tasks import Task
 from seiko.errors import ParameterError
 from seiko.results import Result
