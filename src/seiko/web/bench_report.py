@@ -16,7 +16,7 @@ from seiko.comparison import Section, TaskScores, TextTable, sections
 from seiko.errors import ParameterError
 from seiko.results import Curve, Result
 from seiko.web.base import DASHES, colour, is_ours, label
-from seiko.web.figures import figure, svg_of
+from seiko.web.figures import aligned, figure, svg_of
 from seiko.web.report import template, write_report
 
 PANELS = 3
@@ -136,8 +136,6 @@ def draw_curves(axes: Sequence[Axes], tasks: Sequence[TaskScores]) -> None:
 def quartiles(curves: Sequence[Curve]) -> tuple[list[int], list[float], list[float], list[float]]:
     """Median and quartiles over seeds at every query that any curve keeps, from where all have begun.
 
-    A curve holds its value between the queries it keeps.
-
     Example:
         >>> one, two = Curve((1, 3), (1.0, 2.0), (1.0, 2.0)), Curve((1, 2), (0.0, 3.0), (0.0, 3.0))
         >>> quartiles([one, two])[:2]
@@ -145,11 +143,7 @@ def quartiles(curves: Sequence[Curve]) -> tuple[list[int], list[float], list[flo
     """
     if not curves:
         return [], [], [], []
-    first = max(curve.queries[0] for curve in curves)
-    queries = sorted({q for curve in curves for q in curve.queries if q >= first})
-    rows = [
-        np.asarray(curve.top10)[np.searchsorted(curve.queries, queries, side="right") - 1] for curve in curves
-    ]
+    queries, rows = aligned(curves, "top10")
     low, high = np.quantile(rows, [0.25, 0.75], axis=0)
     middle = [float(median(column)) for column in zip(*rows, strict=True)]
     return queries, middle, low.tolist(), high.tolist()
