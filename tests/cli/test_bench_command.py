@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,45 @@ def test_the_same_file_twice_is_refused(tmp_path):
     twice = seiko("report", "--results", file, "--results", file, "--markdown")
     assert twice.exit_code == 2 and "repeats ('words-a', 'random', 0)" in twice.stderr
     assert TASK.name == "words-a"
+
+
+def test_the_example_of_the_docs_runs(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "my_tasks.py").write_text(block)
+    own = ["--tasks-from", tmp_path / "my_tasks.py", "--samples", 5, "--results", tmp_path / "r.jsonl"]
+    done = CliRunner().invoke(
+        cli.main, ["bench", "run", *map(str, own), "--task", "mine-gc", "--method", "random"]
+    )
+    assert done.exit_code == 0, done.output
+    (result,) = read_results(tmp_path / "r.jsonl")
+    assert result.queries == 72 and "--tasks-from" in result.command
+    listed = CliRunner().invoke(cli.main, ["bench", "list", *map(str, own[:2])]).output
+    assert "bold" in listed
+
+
+def test_a_piece_of_the_smoke_suite(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    file = tmp_path / "r.jsonl"
+    piece = ["--suite", "smoke", "--task", "ehrlich-15", "--task", "promoters", "--samples", 20]
+    run = [
+        "bench",
+        "run",
+        *map(str, piece),
+        "--method",
+        "random",
+        "--method",
+        "genetic",
+        "--results",
+        str(file),
+    ]
+    done = CliRunner().invoke(cli.main, run)
+    assert done.exit_code == 0, done.output
+    found = read_results(file)
+    assert len(found) == 6 and all(len(r.to_json()) < 3000 for r in found)
+    assert {r.task: r.queries for r in found} == {"ehrlich-15": 1280, "promoters": 480}
+    genetic, random = (
+        {r.seed: r.top100 for r in found if r.task == "ehrlich-15" and r.method == name}
+        for name in ("genetic", "random")
+    )
+    assert all(genetic[seed] > 2 * random[seed] for seed in (0, 1))

@@ -1,4 +1,4 @@
-"""Scores, standings, tests and queries to reach a rival, on results made up so that all can be said by hand."""
+"""Scores, standings, tests and queries to reach a rival, on made-up results that can be said by hand."""
 
 from __future__ import annotations
 
