@@ -19,7 +19,7 @@ LEADING = ("seiko_ucb", *CONTROLS)
 PAPER = (
     "seiko_ucb", "seiko_bootstrap", "seiko_thompson", "greedy", "guidance", "non_adaptive", "online_ppo",
 )  # fmt: skip
-RIVALS = (*CONTROLS, "adalead", "pool_bayes_opt", "best_of_n", "smc", "sqdf")
+RIVALS = (*CONTROLS, "adalead", "pool_bayes_opt", "best_of_n", "tempered_smc", "soft_q")
 EVERY = (*PAPER, *RIVALS)
 
 

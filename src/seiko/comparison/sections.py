@@ -65,7 +65,7 @@ def _counts(tasks: Sequence[TaskScores]) -> str:
     hours = [run.cpu_seconds for run in runs if run.cpu_seconds is not None]
     splits = [f"{sum(task.split == split for task in tasks)} {split}" for split in ("development", "test")]
     text = f"{len(tasks)} tasks ({' and '.join(splits)}), {len(runs)} runs"
-    return text + (f", {sum(hours) / 3600:.1f} hours of CPU time." if hours else ".")
+    return text + (f", {sum(hours) / 3600:.2f} hours of CPU time." if hours else ".")
 
 
 def _methods(tasks: Sequence[TaskScores]) -> list[str]:
@@ -125,7 +125,7 @@ def _standings(tasks: Sequence[TaskScores], split: str) -> TextTable:
             number(s.normalised)
             + (f" [{number(s.interval[0])}, {number(s.interval[1])}]" if s.interval else ""),
             number(s.middle),
-            NONE if s.cpu_seconds is None else f"{s.cpu_seconds:.0f}",
+            number(s.cpu_seconds, 1),
         )
         for s in standings(tasks)
     )
