@@ -16,7 +16,7 @@ ROOT = Path(seiko.__file__).parent
 LAYERS = [
     {"errors", "typing"},
     {"tree", "records", "results", "data", "memory"},
-    {"distributions", "schedules", "checkpoints", "graphs", "tables", "config", "theory"},
+    {"distributions", "schedules", "checkpoints", "graphs", "tables", "config", "theory", "comparison"},
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},
     {"acquisitions", "updaters"},

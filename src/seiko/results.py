@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,8 +25,16 @@ NUMBERS = (
     "final_distinct",
     "kl_pretrained_nats",
     "seconds",
+    "cpu_seconds",
 )
 """The numbers of a `Result` that `summarize` takes the median of."""
+
+
+CURVE_POINTS = 60
+"""Points of a curve that a compact result keeps."""
+
+DIGITS = 6
+"""Significant digits of the numbers of a compact result."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +62,25 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Curve:
-    """Highest reading and mean of the ten highest so far, after each query."""
+    """Highest reading and mean of the ten highest so far, after each query, or after some of them."""
 
     queries: tuple[int, ...]
     best: tuple[float, ...]
     top10: tuple[float, ...]
+
+    def thinned(self, count: int) -> Curve:
+        """At most `count` points, evenly spaced, the first and the last among them.
+
+        Example:
+            >>> Curve((1, 2, 3, 4), (0.0, 1.0, 2.0, 3.0), (0.0, 0.5, 1.0, 1.5)).thinned(2).queries
+            (1, 4)
+        """
+        last = len(self.queries) - 1
+        if last < count:
+            return self
+        kept = [round(k * last / (count - 1)) for k in range(count)]
+        queries, best, top10 = (tuple(v[k] for k in kept) for v in (self.queries, self.best, self.top10))
+        return Curve(tuple(map(int, queries)), best, top10)
 
 
 @dataclass(frozen=True)
@@ -80,6 +104,9 @@ class Result:
         final_distinct: Different valid designs divided by samples.
         kl_pretrained_nats: KL of the final model to the pre-trained one; None where no model is learned.
         seconds: Of the campaign; sampling the final model for these numbers is not counted.
+        cpu_seconds: The same in processor time of this process, all its threads together.
+        ask_seconds: Of `cpu_seconds`, what each round's proposals cost, and last the final fit: the method's
+            own time, without the oracle's.
         kl_target_nats: KL aimed at, if any.
         curve: Progress against queries.
         readings: Every query, in order.
@@ -89,7 +116,9 @@ class Result:
         top_designs: The best queried designs.
         final_designs: Some samples of the final model.
         pretrained_designs: Some samples of the pre-trained model.
-        about: The task in words: "chain", "reward", "definition", "rounds", "num_queries".
+        command: Makes this run again.
+        about: The task in words: "group" (tasks of one kind), "chain", "reward", "definition", "rounds",
+            "num_queries", "num_samples".
         versions: Of the packages that ran it.
     """
 
@@ -109,6 +138,8 @@ class Result:
     final_distinct: float
     kl_pretrained_nats: float | None
     seconds: float
+    cpu_seconds: float | None = None
+    ask_seconds: tuple[float, ...] = ()
     kl_target_nats: float | None = None
     curve: Curve = Curve((), (), ())
     readings: tuple[Reading, ...] = ()
@@ -118,6 +149,7 @@ class Result:
     top_designs: tuple[Drawn, ...] = ()
     final_designs: tuple[Drawn, ...] = ()
     pretrained_designs: tuple[Drawn, ...] = ()
+    command: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -132,19 +164,43 @@ class Result:
 
     @classmethod
     def from_json(cls, line: str) -> Result:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; what a line leaves out is empty."""
         data = json.loads(line)
-        data["curve"] = Curve(**{name: tuple(values) for name, values in data["curve"].items()})
-        data["readings"] = tuple(Reading(**reading) for reading in data["readings"])
+        curve = data.get("curve") or {"queries": (), "best": (), "top10": ()}
+        data["curve"] = Curve(**{name: tuple(values) for name, values in curve.items()})
+        data["readings"] = tuple(Reading(**reading) for reading in data.get("readings", ()))
         for name in ("top_designs", "final_designs", "pretrained_designs"):
-            data[name] = tuple(Drawn(**drawn) for drawn in data[name])
-        for name in ("rounds", "final_values"):
-            data[name] = tuple(data[name])
+            data[name] = tuple(Drawn(**drawn) for drawn in data.get(name, ()))
+        for name in ("rounds", "final_values", "ask_seconds"):
+            data[name] = tuple(data.get(name, ()))
         return cls(**data)
 
     def without_time(self) -> Result:
         """Equal for equal runs, however long they took."""
-        return replace(self, seconds=0.0)
+        return replace(self, seconds=0.0, cpu_seconds=None, ask_seconds=())
+
+    def compact(self) -> Result:
+        """The same run for a file of many: no single readings and designs, fewer points of the curve.
+
+        All numbers of the table are kept, to `DIGITS` significant digits; `auc_top10` stays that of all
+        queries.
+        """
+        kept = {name: _rounded(getattr(self, name)) for name in (*NUMBERS, "final_report", "ask_seconds")}
+        thin = self.curve.thinned(CURVE_POINTS)
+        curve = Curve(thin.queries, _rounded(thin.best), _rounded(thin.top10))
+        return replace(self, curve=curve, **(kept | dict.fromkeys(BULKY, ())))
+
+
+BULKY = ("readings", "rounds", "final_values", "top_designs", "final_designs", "pretrained_designs")
+"""What a compact result leaves out."""
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float) and math.isfinite(value):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    return tuple(map(_rounded, value)) if isinstance(value, tuple) else value
 
 
 def mean_of_top(values: Iterable[float], count: int) -> float | None:
@@ -232,13 +288,40 @@ def read_results(path: str | os.PathLike[str]) -> list[Result]:
     return list(results.values())
 
 
-def append_result(path: str | os.PathLike[str], result: Result) -> None:
-    """Add one line, on the disk when this returns; what a crash left of a line is cut off first."""
+def append_result(path: str | os.PathLike[str], result: Result) -> bool:
+    """Add one line, on the disk when this returns; what a crash left of a line is cut off first.
+
+    Several processes may append to one file. A run that is there already is not added again.
+
+    Returns:
+        Whether it was added.
+    """
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # released when the file is closed
         stream.seek(0)
-        stream.truncate(stream.read().rfind(b"\n") + 1)
+        lines, end, _ = stream.read().rpartition(b"\n")
+        if any(_identity(line) == result.identity for line in lines.splitlines()):
+            return False
+        stream.truncate(len(lines) + len(end))
         stream.write(result.to_json().encode() + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
+    return True
+
+
+def identities(path: str | os.PathLike[str]) -> set[tuple[str, str, int]]:
+    """Task, method and seed of every whole line of a file; quicker than `read_results`."""
+    file = Path(path)
+    lines = file.read_bytes().rpartition(b"\n")[0].splitlines() if file.exists() else []
+    return {found for line in lines if (found := _identity(line)) is not None}
+
+
+def _identity(line: bytes) -> tuple[str, str, int] | None:
+    """Task, method and seed of a line; None where it is damaged, which `read_results` reports."""
+    try:
+        data = json.loads(line)
+        return data["task"], data["method"], data["seed"]
+    except (ValueError, TypeError, KeyError):
+        return None

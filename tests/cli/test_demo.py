@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import seiko.benchmark as benchmark
+import seiko.benchmark.registry as registry
 import seiko.benchmark.running as running
 import seiko.domains.molecule as molecule
 from benchmark_world import TASK
@@ -23,7 +24,7 @@ def seiko(*args):
 @pytest.fixture(autouse=True)
 def words(monkeypatch):
     monkeypatch.setattr(benchmark, "molecule_task", lambda reward: TASK)
-    monkeypatch.setattr(benchmark, "TASKS", {TASK.name: TASK})
+    monkeypatch.setattr(registry, "TASKS", {TASK.name: TASK})
     evaluate = running.evaluate
     monkeypatch.setattr(running, "evaluate", lambda finished, count: evaluate(finished, 20))
 

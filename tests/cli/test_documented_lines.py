@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 from seiko.cli import main as cli
@@ -13,7 +14,7 @@ from seiko.cli import main as cli
 DOCS = Path(__file__).parents[2] / "docs"
 LINES = [
     (page.name, line.removeprefix("$ "))
-    for page in (DOCS / "command_line.md", DOCS / "wet_lab.md")
+    for page in (DOCS / "command_line.md", DOCS / "wet_lab.md", DOCS / "benchmark.md")
     for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for line in block.splitlines()
 ]
@@ -25,7 +26,11 @@ def test_a_line_of_the_docs_is_understood(page, line):
     assert program == "seiko"
     command = cli.main.get_command(None, name)
     assert command is not None
-    command.make_context(name, args)
+    context = command.make_context(name, args)
+    if isinstance(command, click.Group):
+        below = command.get_command(context, args[0])
+        assert below is not None
+        below.make_context(args[0], args[1:])
 
 
 def test_the_walk_has_every_step():

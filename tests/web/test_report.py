@@ -80,7 +80,7 @@ def test_one_method_one_seed_and_no_surrogate(tmp_path):
         "random", readings=readings, rounds=({},), final_report={}, final_values=(), top_designs=(),
         best=None, top10=None, final_mean=None, kl_pretrained_nats=None, curve=Curve((), (), ()),
     )  # fmt: skip
-    assert set(figures([empty])) == {"progress", "rounds", "final"}
+    assert set(figures([empty])) == {"rounds", "final"}
     assert "No method found a design" in write_report([empty], tmp_path / "a.html", plots=False).read_text()
 
 

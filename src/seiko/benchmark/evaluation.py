@@ -43,6 +43,9 @@ class Finished:
     campaign: Campaign[Any]
     final_report: Mapping[str, Any]
     seconds: float
+    cpu_seconds: float
+    ask_seconds: tuple[float, ...]
+    command: str = ""
 
 
 def evaluate(run: Finished, num_samples: int) -> Result:
@@ -74,6 +77,9 @@ def evaluate(run: Finished, num_samples: int) -> Result:
         final_distinct=len({domain.key(d) for d, _ in final if domain.is_valid(d)}) / len(final),
         kl_pretrained_nats=_kl(run),
         seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
+        ask_seconds=run.ask_seconds,
+        command=run.command,
         kl_target_nats=run.final_report.get("kl/target_nats"),
         curve=curve,
         readings=tuple(map(_reading, trials)),
@@ -84,6 +90,7 @@ def evaluate(run: Finished, num_samples: int) -> Result:
         final_designs=_drawn(final, domain),
         pretrained_designs=_drawn(pretrained, domain),
         about={
+            "group": task.domain_name,
             "chain": task.chain_name,
             "reward": task.reward_name,
             "definition": task.definition,

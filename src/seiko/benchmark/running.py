@@ -36,18 +36,26 @@ class Event:
 
 
 class _Watched:
-    """A feedback that says how far it is."""
+    """A feedback that says how far it is, and keeps the processor time between its readings."""
 
     def __init__(self, reward: Callable[[Any], Any], tell: Callable[[str, int], None]) -> None:
         self._feedback, self._tell, self._done = CallableFeedback(reward), tell, 0
+        self.between: list[float] = []
+        self._since = time.process_time()
 
     def evaluate(self, designs: Sequence[Any]) -> list[Observation]:
+        self.lap()
         answers = []
         for design in designs:
             self._tell("asking", self._done)
             answers += self._feedback.evaluate([design])
             self._done += 1
+        self._since = time.process_time()
         return answers
+
+    def lap(self) -> None:
+        """Keep the time since the last reading, or since the start."""
+        self.between.append(time.process_time() - self._since)
 
 
 def run_method(
@@ -59,6 +67,7 @@ def run_method(
     on_event: Callable[[Event], None] | None = None,
     directory: str | os.PathLike[str] | None = None,
     num_samples: int = NUM_SAMPLES,
+    command: str = "",
 ) -> Result:
     """One campaign from start to end, then `num_samples` samples of its final model, scored but never asked.
 
@@ -72,6 +81,7 @@ def run_method(
         on_event: Told where the run is.
         directory: A new folder for the campaign; a temporary one if None.
         num_samples: Samples of the final model.
+        command: Makes this run again; kept with the result.
 
     Raises:
         ParameterError: If the method is unknown, or a number out of range.
@@ -90,7 +100,7 @@ def run_method(
     def told(status: CampaignStatus) -> None:
         tell("learning", status.queries_used)
 
-    start = time.monotonic()
+    start, cpu_start = time.monotonic(), time.process_time()
     with _folder(directory) as folder:
         campaign = Campaign.create(
             folder,
@@ -104,10 +114,15 @@ def run_method(
             given = task.start(seed)
             campaign.attach(given, CallableFeedback(task.reward).evaluate(given))
         tell("sampling", 0)
-        final_report = run(campaign, _Watched(task.reward, tell), progress=told)
-        seconds = time.monotonic() - start
+        watched = _Watched(task.reward, tell)
+        final_report = run(campaign, watched, progress=told)
+        watched.lap()
+        seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu_start
         tell("scoring the final model", task.budget)
-        finished = Finished(task, method, seed, chain, domain, proposer, campaign, final_report, seconds)
+        finished = Finished(
+            task, method, seed, chain, domain, proposer, campaign, final_report,
+            seconds, cpu_seconds, tuple(watched.between), command,
+        )  # fmt: skip
         result = evaluate(finished, num_samples)
     tell("done", task.budget)
     return result
@@ -147,7 +162,7 @@ def run_all(
     done = {result.identity: result for result in read_results(path)}
     results = []
     for result in done.values():
-        _check_budget(task, result, path)
+        check_budget(task, result, path)
     for seed in seeds:
         for name in names:
             if (task.name, name, seed) not in done:
@@ -158,7 +173,7 @@ def run_all(
     return results
 
 
-def _check_budget(task: Task, result: Result, path: str | os.PathLike[str]) -> None:
+def check_budget(task: Task, result: Result, path: str | os.PathLike[str]) -> None:
     """Refuse to mix runs of different budgets in one table."""
     there = (result.about.get("rounds"), result.about.get("num_queries"))
     if result.task == task.name and there != (task.num_rounds, task.num_queries):

@@ -19,6 +19,7 @@ COLUMNS = (
     ("final_distinct", "distinct"),
     ("kl_pretrained_nats", "KL nats"),
     ("seconds", "seconds"),
+    ("cpu_seconds", "CPU s"),
 )
 
 
@@ -39,7 +40,7 @@ def _cell(row: Row, name: str) -> str:
     spread = row.numbers[name]
     if spread is None:
         return "-"
-    return f"{spread.median:.0f}" if name == "seconds" else f"{spread.median:.2f}"
+    return f"{spread.median:.0f}" if name in ("seconds", "cpu_seconds") else f"{spread.median:.2f}"
 
 
 def _print_rich(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

@@ -17,6 +17,12 @@ LABELS: Mapping[str, str] = {
     "online_ppo": "Online PPO",
     "genetic": "Genetic algorithm",
     "random": "Random sampling",
+    "guidance": "Guidance",
+    "best_of_n": "Best of N",
+    "adalead": "AdaLead",
+    "pool_bayes_opt": "Pool GP-BO",
+    "tempered_smc": "Tempered SMC",
+    "soft_q": "Soft Q",
 }
 IN_TEXT: Mapping[str, str] = {
     "greedy": "the greedy method",
@@ -37,8 +43,24 @@ COLOURS: Mapping[str, str] = {  # Okabe and Ito; the strongest blue is SEIKO's
     "online_ppo": "#000000",
     "genetic": "#D55E00",
     "random": "#7A7A7A",
+    "guidance": "#6A3D9A",
+    "best_of_n": "#8C564B",
+    "adalead": "#E6AB02",
+    "pool_bayes_opt": "#C2185B",
+    "tempered_smc": "#1B9E9E",
+    "soft_q": "#4D4D99",
 }
-DASHES: Mapping[str, Any] = {"random": (0, (1, 1.4)), "genetic": (0, (5, 1.6)), "greedy": (0, (6, 2, 1, 2))}
+DASHES: Mapping[str, Any] = {
+    "random": (0, (1, 1.4)),
+    "genetic": (0, (5, 1.6)),
+    "greedy": (0, (6, 2, 1, 2)),
+    "guidance": (0, (3, 1.4)),
+    "best_of_n": (0, (2, 1.2)),
+    "adalead": (0, (8, 2)),
+    "pool_bayes_opt": (0, (4, 1, 1, 1, 1, 1)),
+    "tempered_smc": (0, (3, 1, 1, 1)),
+    "soft_q": (0, (7, 1.5, 2, 1.5)),
+}
 
 
 def label(method: str) -> str:

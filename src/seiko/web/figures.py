@@ -14,6 +14,7 @@ from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from seiko.results import Curve, Result
 from seiko.web.base import DASHES, by_method, colour, coverage, is_ours, kl_series, label, predicted
@@ -65,11 +66,13 @@ def save(made: Figure, path: Path) -> None:
 def figures(results: Sequence[Result]) -> dict[str, Figure]:
     """Every figure that the results have numbers for, by name."""
     groups = by_method(results)
-    made = {
-        "progress": figure(draw_progress, groups, size=(9.6, 4.2), columns=2),
-        "rounds": figure(draw_rounds, groups, size=(max(3.1 * len(groups), 6.2), 3.7), columns=len(groups)),
-        "final": figure(draw_final, groups, size=(9.6, 0.62 * len(groups) + 1.3), columns=2),
-    }
+    made: dict[str, Figure] = {}
+    if begun := _only(groups, lambda run: bool(run.curve.queries)):
+        made["progress"] = figure(draw_progress, begun, size=(9.6, 4.2), columns=2)
+    if whole := _only(groups, lambda run: bool(run.readings)):
+        width = max(3.1 * len(whole), 6.2)
+        made["rounds"] = figure(draw_rounds, whole, size=(width, 3.7), columns=len(whole))
+    made["final"] = figure(draw_final, groups, size=(9.6, 0.62 * len(groups) + 1.3), columns=2)
     tuned = {m: runs for m, runs in groups.items() if any(kl_series(r, "pretrained") for r in runs)}
     if tuned:
         made["kl"] = figure(draw_kl, tuned, size=(9.6, 3.9), columns=2)
@@ -77,6 +80,12 @@ def figures(results: Sequence[Result]) -> dict[str, Figure]:
     if predicted:
         made["calibration"] = figure(draw_calibration, predicted, size=(9.6, 4.1), columns=2)
     return made
+
+
+def _only(groups: Groups, wanted: Callable[[Result], bool]) -> dict[str, list[Result]]:
+    """Runs that have what a figure draws; a file of many runs keeps less of each."""
+    kept = {method: [run for run in runs if wanted(run)] for method, runs in groups.items()}
+    return {method: runs for method, runs in kept.items() if runs}
 
 
 def draw_progress(axes: Sequence[Axes], groups: Groups) -> None:
@@ -112,11 +121,22 @@ def _band(
     curves: Sequence[Curve], name: str, *, start: int
 ) -> tuple[list[int], list[float], list[float], list[float]]:
     """Median, least and most over seeds at each query from `start` on that all have."""
-    tables = [dict(zip(c.queries, getattr(c, name), strict=True)) for c in curves]
-    common = set.intersection(*(set(table) for table in tables))
-    queries = sorted(q for q in common if q >= min(start, max(common)))
-    values = [[table[q] for table in tables] for q in queries]
-    return queries, [median(v) for v in values], [min(v) for v in values], [max(v) for v in values]
+    queries, rows = aligned(curves, name)
+    kept = [k for k, query in enumerate(queries) if query >= min(start, queries[-1])]
+    values = [[float(row[k]) for row in rows] for k in kept]
+    middle = [median(v) for v in values]
+    return [queries[k] for k in kept], middle, [min(v) for v in values], [max(v) for v in values]
+
+
+def aligned(curves: Sequence[Curve], name: str) -> tuple[list[int], list[NDArray[np.float64]]]:
+    """Every curve's values at every query that any keeps, from where all have begun; none may be empty.
+
+    A curve holds its value between the queries it keeps.
+    """
+    first = max(curve.queries[0] for curve in curves)
+    queries = sorted({query for curve in curves for query in curve.queries if query >= first} | {first})
+    places = [np.searchsorted(curve.queries, queries, side="right") - 1 for curve in curves]
+    return queries, [np.asarray(getattr(c, name))[p] for c, p in zip(curves, places, strict=True)]
 
 
 def _reward_label(result: Result) -> str:
@@ -168,8 +188,11 @@ def draw_final(axes: Sequence[Axes], groups: Groups) -> None:
             )
             for part in body["bodies"]:  # type: ignore[attr-defined]
                 part.set(facecolor=colour(method), alpha=0.55 if is_ours(method) else 0.35, edgecolor="none")
+        means = [run.final_mean for run in groups[method] if run.final_mean is not None]
         if values:
             axes[0].plot([sum(values) / len(values)], [row], "o", color="#222222", markersize=5)
+        else:
+            axes[0].plot(means, [row] * len(means), "o", color="#222222", markersize=5)
         for shift, name, shade in ((0.19, "final_feasible", 1.0), (-0.19, "final_distinct", 0.45)):
             found = [getattr(run, name) for run in groups[method]]
             axes[1].barh(row + shift, median(found), 0.34, color=colour(method), alpha=shade)

@@ -30,6 +30,7 @@ COLUMNS = (
     ("final_diversity", "Diversity", "mean distance between its samples, 0 to 1"),
     ("kl_pretrained_nats", "KL, nats", "of the final to the pre-trained model"),
     ("seconds", "Seconds", "whole campaign, on this machine"),
+    ("cpu_seconds", "CPU s", "processor time of the campaign, all threads together"),
 )
 NUM_DRAWN = 6
 
@@ -97,7 +98,7 @@ def write_report(
         columns=[(heading, meaning) for _, heading, meaning in COLUMNS],
         lines=_lines(results),
         figures=shown,
-        best=_galleries(results, "top_designs"),
+        best=[shown for shown in _galleries(results, "top_designs") if shown.designs],
         samples=_samples(results),
         runs=_told(results),
         first=results[0],
@@ -215,7 +216,7 @@ def number(name: str, value: float | None) -> str:
         return "–"
     if name in ("final_feasible", "final_distinct"):
         return f"{value:.0%}".replace("%", " %")
-    return f"{value:.0f}" if name == "seconds" else fixed(value)
+    return f"{value:.0f}" if name in ("seconds", "cpu_seconds") else fixed(value)
 
 
 def _range(name: str, spread: Spread | None) -> str:
@@ -240,11 +241,11 @@ def _samples(results: Sequence[Result]) -> list[Gallery]:
         Gallery(f"Final model of {label(run.method)}", run.final_designs[:NUM_DRAWN], is_ours(run.method))
         for run in tuned
     ]
-    return [before, *after] if tuned else []
+    return [shown for shown in (before, *after) if shown.designs] if tuned else []
 
 
 def _told(results: Sequence[Result]) -> list[dict[str, Any]]:
     """The first run of each method with a surrogate or a tuned model, round by round."""
     firsts = [runs[0] for runs in by_method(results).values()]
-    chosen = [run for run in firsts if run.kl_pretrained_nats or predicted(run)]
+    chosen = [run for run in firsts if run.readings and (run.kl_pretrained_nats or predicted(run))]
     return [{"title": f"{label(run.method)}, seed {run.seed}", "verdicts": verdicts(run)} for run in chosen]
