@@ -25,6 +25,8 @@ NUMBERS = (
     "seconds",
 )
 """The numbers of a `Result` that `summarize` takes the median of."""
+PRETRAINED, BEST, FINAL = "pre-trained model", "best readings", "final model"
+"""Which designs a figure of a `Result` shows."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Result:
         top_designs: The best queried designs.
         final_designs: Some samples of the final model.
         pretrained_designs: Some samples of the pre-trained model.
+        figures: The domain's figures of many designs: title, then which designs, to an SVG fragment.
         about: The task in words: "chain", "reward", "definition", "rounds", "num_queries".
         versions: Of the packages that ran it.
     """
@@ -118,6 +121,7 @@ class Result:
     top_designs: tuple[Drawn, ...] = ()
     final_designs: tuple[Drawn, ...] = ()
     pretrained_designs: tuple[Drawn, ...] = ()
+    figures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 

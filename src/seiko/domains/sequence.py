@@ -11,6 +11,7 @@ from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
 from seiko.domains.sequence_constraints import Constraint, FixedPositions, MaxMutations, NoStopCodon
 from seiko.domains.sequence_drawing import draw_sequence
 from seiko.domains.sequence_features import Features, SequenceFeatures
+from seiko.domains.sequence_figures import sequence_figures
 from seiko.domains.sequence_formats import FORMATS
 from seiko.domains.sequence_metrics import (
     edit_diversity,
@@ -103,6 +104,7 @@ def sequence_domain(
         render=partial(draw_sequence, parent=parent),
         feature_kind=feature_kind,
         formats=FORMATS,
+        figures=sequence_figures(space, parent, both_strands=both_strands),
         metrics=_metrics(space, parent, key, why_invalid, tuple(reference), tuple(motifs)),
     )
 
