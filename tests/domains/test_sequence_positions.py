@@ -16,6 +16,7 @@ from seiko.domains.sequence_constraints import FixedPositions, MaxHomopolymer
 from seiko.domains.sequence_positions import allowed_kinds
 from seiko.errors import ParameterError
 from seiko.proposers.sampling import draw_designs
+from seiko.updaters.backprop import RewardBackprop
 from seiko.zoo.sequences import uniform_sequences
 
 FIXED = FixedPositions({1: "A", 4: "GC", 6: "T"})
@@ -59,10 +60,11 @@ def test_a_campaign_has_no_rejected_samples(tmp_path):
     space = SequenceSpace(DNA, 8)
     domain = sequence_domain(space, constraints=[FIXED])
     chain = clamped(uniform_sequences(space), allowed_kinds(space, [FIXED]))
-    proposer = methods.seiko_ucb(chain, domain, pool_size=60)
-    campaign = Campaign.create(tmp_path / "a", domain=domain, proposer=proposer, budget=16, num_queries=8)
+    updater = RewardBackprop(num_iterations=15, learning_rate=5e-3, measure_samples=64)
+    proposer = methods.seiko_ucb(chain, domain, pool_size=60, updater=updater)
+    campaign = Campaign.create(tmp_path / "a", domain=domain, proposer=proposer, budget=48, num_queries=16)
     for _ in range(2):
-        campaign.tell({t.id: float(t.design.count("G")) for t in campaign.ask()})
+        campaign.tell({t.id: t.design.count("G") + t.design.count("C") / 2 for t in campaign.ask()})
     assert [report["round/valid_fraction"] for report in campaign.rounds] == [1.0, 1.0]
     assert campaign.rounds[1]["kl/pretrained_nats"] > 0.1  # it learned
 

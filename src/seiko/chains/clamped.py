@@ -19,9 +19,9 @@ class Clamped:
 
     The network's prediction is conditioned on the allowed kinds, ``p(j) 1[j allowed] / sum``. A position with
     one kind holds it from the start to the end: in masked processes it is revealed in s_0, and the others
-    are spread over the steps. So the laws of steps stay exact, what is given has no divergence, and no sample
-    breaks it. With one position a step and a network of exact conditionals, samples given single kinds have the
-    conditional law. Where several kinds are allowed, positions revealed before do not know of it.
+    are spread over the steps. So the laws of steps stay exact, what is given has no divergence, and no
+    sample breaks it. With one position a step and a network of exact conditionals, samples given single
+    kinds have the conditional law. Where several are allowed, what was revealed before does not know of it.
 
     Args:
         process: `Masked`, `Absorbing` or `Uniform`.
