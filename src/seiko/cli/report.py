@@ -10,6 +10,7 @@ import click
 
 from seiko.cli.common import campaign_argument, json_option, plural, print_json
 from seiko.cli.opening import config_of_journal, journal_of, materials, place_of
+from seiko.errors import SeikoError
 
 if TYPE_CHECKING:
     from seiko.campaign import Journal
@@ -70,5 +71,10 @@ def _domain_of(given: str, journal: Journal, wanted: bool | None) -> Domain[Any]
     chain = str(journal.config.get("campaign.chain", ""))
     if wanted is False or (wanted is None and (not chain or ":" in chain)):
         return None
-    place = place_of(given)
-    return materials(config_of_journal(journal, place), place.folder)[1]
+    try:
+        place = place_of(given)
+        return materials(config_of_journal(journal, place), place.folder)[1]
+    except (SeikoError, ImportError):
+        if wanted:
+            raise
+        return None  # a report is always written
