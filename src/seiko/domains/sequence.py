@@ -26,6 +26,8 @@ from seiko.errors import ParameterError
 
 __all__ = ["DNA", "PROTEIN", "RNA", "Alphabet", "SequenceSpace", "sequence_domain"]
 
+CARD = 20
+"""Letters on a line of a drawn design: readable on a small card."""
 STRANDED = (NoStopCodon, FixedPositions, MaxMutations)
 """Constraints that mean something on one strand only."""
 
@@ -101,7 +103,7 @@ def sequence_domain(
         key=key,
         to_bytes=str.encode,
         from_bytes=bytes.decode,
-        render=partial(draw_sequence, parent=parent),
+        render=partial(draw_sequence, parent=parent, width=CARD),
         feature_kind=feature_kind,
         formats=FORMATS,
         figures=sequence_figures(space, parent, both_strands=both_strands),

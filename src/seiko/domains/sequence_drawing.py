@@ -45,13 +45,15 @@ def number(value: int, x: float, y: float, size: float) -> str:
     return text(x, y, str(value), FAINT, size=size, extra=" text-anchor='middle'")
 
 
-def _letters(shown: str, x: float, y: float, table: dict[str, str], parent: str | None) -> str:
+def _letters(
+    shown: str, x: float, y: float, table: dict[str, str], parent: str | None, *, marks: bool = True
+) -> str:
     """Coloured letters, one a cell; the parent's faint, others on a ground of their colour."""
     grounds, runs = [], []
     for k, letter in enumerate(shown):
         same = parent is not None and parent[k : k + 1] == letter
         colour = FAINT if same else table.get(letter, "#5f6b73")
-        if parent is not None and not same:
+        if marks and parent is not None and not same:
             grounds.append(
                 f"<rect x='{x + k * CELL:.1f}' y='{y - 12:.1f}' width='{CELL:g}' height='15' "
                 f"fill='{colour}' fill-opacity='.18'/>"
@@ -103,6 +105,7 @@ def draw_alignment(
     only_changes: bool = False,
     most: int = 50,
     width: int = 90,
+    marks: bool = True,
     note: str = "",
 ) -> str:
     """Sequences of one length below each other, with the parent above where there is one.
@@ -115,6 +118,7 @@ def draw_alignment(
         only_changes: Show only the columns in which some row differs from the parent.
         most: Rows drawn at most.
         width: Columns on a line; more are wrapped.
+        marks: Whether what differs stands on a ground of its colour.
         note: A line below.
 
     Raises:
@@ -136,7 +140,8 @@ def draw_alignment(
     pieces = [columns[k : k + width] for k in range(0, len(columns), width)] or [[]]
     step = LINE * (len(rows) + (parent is not None) + 1) + 10
     body = [
-        _piece(rows, labels, parent, parent_name, piece, margin, step * k) for k, piece in enumerate(pieces)
+        _piece(rows, labels, parent, parent_name, piece, margin, step * k, marks)
+        for k, piece in enumerate(pieces)
     ]
     if note:
         body.append(text(4, step * len(pieces) + 8, note, FAINT, size=11, extra=" font-style='italic'"))
@@ -153,6 +158,7 @@ def _piece(
     columns: Sequence[int],
     margin: float,
     top: float,
+    marks: bool,
 ) -> str:
     """Some columns of all rows, with their numbers above."""
     table, y = _palette([*rows, parent or ""]), top + LINE + 14
@@ -166,7 +172,7 @@ def _piece(
         if above is not None:
             shown = "".join("." if a == b else a for a, b in zip(shown, above, strict=True))
             same = "".join("." if a == "." else b for a, b in zip(shown, above, strict=True))
-        body += [text(4, y, label, FAINT, size=12), _letters(shown, margin, y, table, same)]
+        body += [text(4, y, label, FAINT, size=12), _letters(shown, margin, y, table, same, marks=marks)]
         y += LINE
     return "".join(body)
 

@@ -97,7 +97,12 @@ def _differences(read: Read, space: SequenceSpace, parent: str | None, designs: 
     is_long = space.length > LONG
     note = f"Only the columns in which a row differs; . as in the row {name}" if is_long else ""
     return draw_alignment(
-        sequences[:ROWS], parent=reference, parent_name=name, only_changes=is_long, note=note
+        sequences[:ROWS],
+        parent=reference,
+        parent_name=name,
+        only_changes=is_long,
+        marks=parent is not None,  # without a parent most letters may differ
+        note=note,
     )
 
 
