@@ -48,7 +48,7 @@ def sequence_domain(
     The metrics are, of the valid designs, ``diversity`` (mean share of differing positions over pairs, or
     for varying lengths mean edit distance over the longer one), ``edit_diversity`` and ``distinct``; with a
     parent ``mutations``, their mean number; with a reference ``novelty`` and the ``enrichment`` of each
-    motif.
+    motif. The figures are those of `sequence_figures`.
 
     Args:
         space: Alphabet and lengths.
