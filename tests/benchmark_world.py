@@ -31,6 +31,7 @@ WORDS: Domain[str] = Domain(
     from_bytes=bytes.decode,
     render=lambda word: f"<svg width='10' height='10'><text>{word}</text></svg>",
     metrics={"diversity": lambda words: len(set(words)) / len(words)},
+    figures={"Words": lambda words: f"<svg>{' '.join(words)}</svg>", "Nothing": lambda words: ""},
 )
 
 

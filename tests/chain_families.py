@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from seiko.chains import (
     DDIM,
     Absorbing,
+    Clamped,
     Denoised,
     DiffusionChain,
     Epsilon,
@@ -128,6 +129,9 @@ def _sde(path: object, prediction: object) -> EulerMaruyama:
     return EulerMaruyama(path, 5, (3,), prediction=prediction, end_time=0.05)
 
 
+ALLOWED = torch.tensor([[1, 1, 1], [0, 1, 0], [1, 0, 1], [1, 1, 1]]).bool()
+"""One position is given, one may hold two kinds."""
+
 FAMILIES: dict[str, Callable[[int], nn.Module]] = {
     "ddim-0.3": lambda seed: _vector(lambda: DDIM(cosine_alpha_bar(4), (3,), eta=0.3), seed),
     "ddpm": lambda seed: _vector(lambda: DDIM(cosine_alpha_bar(4), (3,), prediction=Velocity()), seed),
@@ -139,6 +143,9 @@ FAMILIES: dict[str, Callable[[int], nn.Module]] = {
     "masked-counts": lambda seed: _sequence(lambda: Masked(4, 3, counts=torch.tensor([1, 3])), 4, seed),
     "absorbing": lambda seed: _sequence(lambda: Absorbing(4, 3, 3), 4, seed),
     "uniform": lambda seed: _sequence(lambda: Uniform(4, 3, 3), 3, seed),
+    "clamped-masked": lambda seed: _sequence(lambda: Clamped(Masked(4, 3, num_steps=2), ALLOWED), 4, seed),
+    "clamped-absorbing": lambda seed: _sequence(lambda: Clamped(Absorbing(4, 3, 3), ALLOWED), 4, seed),
+    "clamped-uniform": lambda seed: _sequence(lambda: Clamped(Uniform(4, 3, 3), ALLOWED), 3, seed),
     "graph": _graph,
     "mixed": _mixed,
     "two-gaussians": _two_gaussians,

@@ -50,6 +50,16 @@ def test_the_final_model_is_sampled_and_never_asked(ours):
     assert ours.readings[ours.top_designs[0].query - 1].design == ours.top_designs[0].design
 
 
+def test_figures_are_of_the_first_model_the_best_readings_and_the_last_model(ours):
+    words = {name: svg[5:-6].split() for name, svg in ours.figures["Words"].items()}
+    assert [reward(word) for word in words["best readings"]] == sorted(
+        (r.value for r in ours.readings if r.value is not None), reverse=True
+    )
+    assert tuple(map(reward, words["final model"])) == ours.final_values[:50]
+    assert {drawn.design for drawn in ours.pretrained_designs} <= set(words["pre-trained model"])
+    assert ours.figures["Nothing"] == {}
+
+
 def test_the_same_seed_gives_the_same_result(ours):
     again = quick("seiko_ucb")
     assert again.without_time() == ours.without_time()

@@ -28,6 +28,8 @@ NUMBERS = (
     "cpu_seconds",
 )
 """The numbers of a `Result` that `summarize` takes the median of."""
+PRETRAINED, BEST, FINAL = "pre-trained model", "best readings", "final model"
+"""Which designs a figure of a `Result` shows."""
 
 
 CURVE_POINTS = 60
@@ -117,6 +119,7 @@ class Result:
         final_designs: Some samples of the final model.
         pretrained_designs: Some samples of the pre-trained model.
         command: Makes this run again.
+        figures: The domain's figures of many designs: title, then which designs, to an SVG fragment.
         about: The task in words: "group" (tasks of one kind), "chain", "reward", "definition", "rounds",
             "num_queries", "num_samples".
         versions: Of the packages that ran it.
@@ -150,6 +153,7 @@ class Result:
     final_designs: tuple[Drawn, ...] = ()
     pretrained_designs: tuple[Drawn, ...] = ()
     command: str = ""
+    figures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -188,7 +192,7 @@ class Result:
         kept = {name: _rounded(getattr(self, name)) for name in (*NUMBERS, "final_report", "ask_seconds")}
         thin = self.curve.thinned(CURVE_POINTS)
         curve = Curve(thin.queries, _rounded(thin.best), _rounded(thin.top10))
-        return replace(self, curve=curve, **(kept | dict.fromkeys(BULKY, ())))
+        return replace(self, curve=curve, figures={}, **(kept | dict.fromkeys(BULKY, ())))
 
 
 BULKY = ("readings", "rounds", "final_values", "top_designs", "final_designs", "pretrained_designs")

@@ -8,6 +8,7 @@ import pytest
 
 from campaign_pages import whole
 from command_line import data, done, seiko
+from seiko import Campaign, methods, zoo
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +45,24 @@ def test_trackers(lab, tmp_path):
 def test_what_cannot_be_written(lab, tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot be written" in done("report", lab, "--out", tmp_path / "file" / "a.html", code=2).stderr
+
+
+def test_figures_of_many_designs_need_the_domain(tmp_path):
+    chain, domain = zoo.load("tfbind8-low")
+    campaign = Campaign.create(
+        tmp_path / "dna", domain=domain, proposer=methods.random(chain, domain), budget=12,
+        num_queries=12, config={"campaign.chain": "tfbind8-low"},
+    )  # fmt: skip
+    campaign.tell({t.id: t.design.count("A") for t in campaign.ask()})
+    files = tmp_path / "dna" / "report" / "report_files"
+    done("report", campaign.path, "--no-figures")
+    assert not (files / "sequence-logo-best.svg").exists()
+    done("report", campaign.path)
+    assert (files / "sequence-logo-best.svg").exists()
+    assert "The 10 highest of 12 readings" in (files.parent / "report.html").read_text()
+
+
+def test_a_domain_that_cannot_be_had_is_an_error_only_if_it_is_wanted(tmp_path):
+    whole(tmp_path / "lab", rounds=1, config={"campaign.chain": "gone"})
+    done("report", tmp_path / "lab")
+    assert "the zoo has" in done("report", tmp_path / "lab", "--figures", code=2).stderr

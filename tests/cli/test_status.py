@@ -35,6 +35,7 @@ def campaign(tmp_path):
         to_bytes=str.encode,
         from_bytes=bytes.decode,
         render=str,
+        metrics={},
     )
     proposer = types.SimpleNamespace(propose=letters)
     return Campaign.create(

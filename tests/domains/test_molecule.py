@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ import torch
 pytest.importorskip("rdkit", reason="molecules need the extra `molecules`")
 from rdkit import Chem
 
+from measured_data import needed
 from seiko.domains import molecule, molecule_identity
 from seiko.domains.molecule import (
     INVALID,
@@ -221,10 +220,7 @@ def test_a_list_of_elements_is_as_good_as_a_tuple():
 
 @pytest.mark.data
 def test_all_of_qm9_comes_back():
-    folder = Path(os.environ.get("SEIKO_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    file = folder / "qm9_smiles" / "qm9_smiles.txt.gz"
-    if not file.exists():
-        pytest.skip(f"{file} is absent; set SEIKO_DATA to the folder that holds qm9_smiles/")
+    file = needed("qm9_smiles", "qm9_smiles.txt.gz")
     smiles = gzip.decompress(file.read_bytes()).decode().split()[::13]
     kinds = GRAPH.encode(smiles)
     start = time.perf_counter()

@@ -13,10 +13,9 @@ from seiko.domains.sequence_drawing import (
     FAINT,
     colours,
     draw_alignment,
-    draw_logo,
     draw_sequence,
-    information_bits,
 )
+from seiko.domains.sequence_logo import draw_logo, information_bits
 from seiko.domains.sequence_metrics import (
     edit_distance,
     edit_diversity,
@@ -94,7 +93,9 @@ def test_information_of_known_columns():
 
 def test_the_logo_draws_letters_as_high_as_their_information():
     tree = ElementTree.fromstring(draw_logo(["AC", "AC", "AC", "AG"] * 500, DNA, height=100))
-    glyphs = [g for g in tree.iter(f"{SVG}path") if "fill" in g.attrib and g.get("fill") != "none"]
+    glyphs = list(tree.iter(f"{SVG}use"))
+    drawn = {path.get("id") for path in tree.iter(f"{SVG}path")}
+    assert {g.get("href").removeprefix("#") for g in glyphs} <= drawn
     heights = {g.get("fill"): float(g.get("transform").split()[3]) for g in glyphs}
     bits = information_bits(["AC", "AC", "AC", "AG"] * 500, DNA) * 50
     table = colours(DNA.letters)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,6 +9,7 @@ pytest.importorskip("rdkit", reason="molecules need the extra `molecules`")
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
+from measured_data import data_path, needed
 from seiko.errors import DataError, ParameterError, WeightsError
 from seiko.oracles.activity import (
     Activity,
@@ -22,7 +20,7 @@ from seiko.oracles.activity import (
     training_rows,
 )
 
-FOLDER = Path(os.environ.get("SEIKO_DATA", Path(__file__).parents[3] / "shared" / "data")) / "gsk3b_jnk3"
+FOLDER = data_path("gsk3b_jnk3")
 
 
 def bits(rows=300, columns=40, seed=0):
@@ -109,14 +107,9 @@ def test_all_actives_are_trained_on():
     assert len(training_rows(labels)) == 100 and (rows == training_rows(labels, num_inactive=20)).all()
 
 
-def needs_labels():
-    if not FOLDER.exists():
-        pytest.skip(f"{FOLDER} is absent; set SEIKO_DATA to the folder that holds gsk3b_jnk3/")
-
-
 @pytest.mark.data
 def test_the_labels():
-    needs_labels()
+    needed("gsk3b_jnk3")
     for name, rows, actives in (("gsk3b", 52_802, 3_330), ("jnk3", 50_390, 923)):
         smiles, labels = read_labels(name, FOLDER)
         assert len(smiles) == rows and labels.sum() == actives
@@ -127,7 +120,7 @@ def test_the_labels():
 @pytest.mark.parametrize("name", ["gsk3b", "jnk3"])
 def test_held_out_activities_are_told_apart(name):
     """The data's README measured .981 and .982 for 100 trees with another split."""
-    needs_labels()
+    needed("gsk3b_jnk3")
     smiles, labels = read_labels(name, FOLDER)
     rows = training_rows(labels)
     order = np.random.default_rng(0).permutation(rows)
@@ -140,7 +133,7 @@ def test_held_out_activities_are_told_apart(name):
 @pytest.mark.data
 @pytest.mark.slow
 def test_a_cached_forest_is_used_again(tmp_path):
-    needs_labels()
+    needed("gsk3b_jnk3")
     first = load_activity("jnk3", folder=FOLDER, cache=tmp_path)
     again = load_activity("jnk3", folder=tmp_path / "absent", cache=tmp_path)
     smiles = ["Cc1ccc(-c2cnc(N)c(C(=O)N)c2)cc1", "CCO"]

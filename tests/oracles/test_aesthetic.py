@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from image_world import generator, seeded, transformers
+from measured_data import data_path
 from seiko.campaign.feedback import CallableFeedback
 from seiko.checkpoints import tensors_to_bytes
 from seiko.domains.image_features import CLIPFeatures
@@ -18,8 +16,7 @@ from seiko.oracles.aesthetic import AestheticHead, AestheticScore, ClassifierLog
 from seiko.records import TrialState
 
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed (extra `images`)")
-ROOT = Path(os.environ.get("SEIKO_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
-PUBLISHED = ROOT / "laion_aesthetic_head" / "sac+logos+ava1-l14-linearMSE.pth"
+PUBLISHED = data_path("laion_aesthetic_head", "sac+logos+ava1-l14-linearMSE.pth")
 
 
 def _images(count=3, size=20):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 pytest.importorskip("rdkit", reason="docking needs the extra `docking`")
 
+from measured_data import data_path, needed
 from seiko.errors import DataError, MissingDependencyError, ParameterError
 from seiko.oracles import docking_process, docking_worker
 from seiko.oracles.docking import Docking, Fidelity
@@ -18,7 +18,7 @@ from seiko.oracles.ligands import UndockableError, embed, pose_molecule, prepare
 from seiko.oracles.receptors import PUBLISHED, Receptor, load_receptor
 from seiko.records import TrialState
 
-FOLDER = Path(os.environ.get("SEIKO_DATA", Path(__file__).parents[3] / "shared" / "data")) / "docking"
+FOLDER = data_path("docking")
 
 
 def pocket(extra: str = "") -> str:
@@ -233,8 +233,7 @@ def test_vina_says_which_atom_it_cannot_use():
 @pytest.mark.parametrize("name", ["parp1"])
 def test_a_published_receptor(name):
     needs_vina()
-    if not FOLDER.exists():
-        pytest.skip(f"{FOLDER} is absent; set SEIKO_DATA to the folder that holds docking/")
+    needed("docking")
     with Docking(load_receptor(name, FOLDER), fidelity=Fidelity(1, 2000), timeout=300) as feedback:
         (found,) = feedback.evaluate(["Cc1ccc(cc1)-c1cc(nn1-c1ccc(cc1)S(N)(=O)=O)C(F)(F)F"])
     assert 6 < found.value < 10  # celecoxib; 9.2 with a whole search
@@ -245,8 +244,7 @@ def test_a_published_receptor(name):
 def test_the_five_published_receptors_against_the_readings_of_their_readme():
     """Vina 1.2.7, exhaustiveness 1, 20,000 evaluations: celecoxib."""
     needs_vina()
-    if not FOLDER.exists():
-        pytest.skip(f"{FOLDER} is absent; set SEIKO_DATA to the folder that holds docking/")
+    needed("docking")
     wanted = {"parp1": 9.2, "fa7": 6.7, "5ht1b": 9.1, "braf": 10.6, "jak2": 9.4}
     assert set(wanted) == set(PUBLISHED)
     for name, energy in wanted.items():

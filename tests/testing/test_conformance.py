@@ -359,6 +359,7 @@ def letters_domain(**changes) -> Domain[str]:
         "render": lambda word: f"<b>{word}</b>",
         "soft_features": lambda state, condition: state.flatten(1),
         "metrics": {"distinct": lambda words: len(set(words)) / len(words)},
+        "figures": {"words": lambda words: f"<svg>{words}</svg>" if words else ""},
     }
     return Domain(**fields | changes)
 
@@ -419,6 +420,7 @@ BROKEN_DOMAINS = {
     "a reason for valid designs": ({"why_invalid": lambda word: "ugly"}, "reason"),
     "global draws": ({"render": lambda word: f"{torch.rand(1)}"}, "global random state"),
     "a metric that is a tensor": ({"metrics": {"x": lambda words: torch.zeros(1)}}, "Metric 'x'"),
+    "a figure that is no drawing": ({"figures": {"x": lambda words: str(len(words))}}, "Figure 'x' must be"),
     "nothing valid": ({"is_valid": lambda word: False}, "None of the states"),
 }
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from campaign_pages import EVIL, SVG, Words, attach, begun, score, tell, whole
+from campaign_pages import EVIL, SVG, Words, attach, begun, domain, score, tell, whole
 from seiko.campaign import Journal
 from seiko.errors import CampaignError
 from seiko.records import Observation
@@ -255,3 +255,29 @@ def test_a_campaign_of_the_first_version_has_a_page(tmp_path):
     old = shutil.copytree(Path(__file__).parents[1] / "golden" / "campaign-v1", tmp_path / "old")
     page = write_campaign_report(Journal.open(old), tmp_path / "report.html", plots=False)
     assert safe(page.read_text()) and "Round by round" in page.read_text()
+
+
+def test_figures_of_many_designs_are_of_the_best_and_of_the_newest(campaign, tmp_path):
+    seen = {}
+
+    def draw(designs):
+        seen[len(seen)] = designs
+        return SVG.format(EVIL.replace("<", "").replace("&", ""))
+
+    own = domain(figures={"Words & letters": draw, "Nothing": lambda designs: ""})
+    page = written(campaign, tmp_path, plots=True, domain=own)
+    best = [t.design for t in campaign.best(10)]
+    last = [t.design for t in campaign.trials if t.round == 2]
+    assert seen == {0: best, 1: last}
+    text = words_of(page)
+    assert "Words &amp; letters The 10 highest of 43 readings" in text
+    assert "The 20 designs asked last, in round 3" in text and "Nothing" not in text
+    assert safe(page.read_text())
+    files = {p.name for p in (page.parent / "report_files").iterdir()}
+    assert {"words-letters-best.svg", "words-letters-last.svg"} <= files
+    assert "side by side" not in words_of(written(campaign, tmp_path))
+
+
+def test_figures_of_another_domain_are_refused(campaign, tmp_path):
+    with pytest.raises(CampaignError, match="'words' designs"):
+        written(campaign, tmp_path, domain=domain(name="other"))

@@ -125,3 +125,19 @@ def test_verdicts_and_headline():
 
 def test_numbers_for_readers():
     assert number("kl_pretrained_nats", None) == "–" and number("top10", -0.126) == "−0.13"
+
+
+def test_figures_of_many_designs(tmp_path):
+    svg = "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+    made = {"Logo": {"pre-trained model": svg, "best readings": svg, "final model": svg}}
+    others = {"Logo": {"best readings": svg, "final model": svg}}
+    results = [made_up(figures=made), made_up("random", kl_pretrained_nats=None, figures=others)]
+    text = write_report(results, tmp_path / "report.html", plots=False).read_text()
+    assert "<script" not in text
+    assert re.findall(r"<figcaption>([^<]*)</figcaption><div class=\"plot\"><img", text) == [
+        "Pre-trained model, samples",
+        "SEIKO-UCB, best readings",
+        "SEIKO-UCB, samples of the final model",
+        "Random sampling, best readings",
+    ]
+    assert made_up(figures=made).from_json(made_up(figures=made).to_json()) == made_up(figures=made)

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
+from measured_data import data_path
 from seiko.chain import rollout
 from seiko.checkpoints import read_tensors
 from seiko.errors import WeightsError
 from seiko.graphs import pairs_present
 from seiko.zoo.gdss import convert, load_gdss
 
-DATA = Path(os.environ.get("SEIKO_DATA", Path(__file__).parents[3] / "shared" / "data"))
-PUBLISHED = DATA / "gdss_zinc250k_weights" / "gdss_zinc250k_v2.pth"
+PUBLISHED = data_path("gdss_zinc250k_weights", "gdss_zinc250k_v2.pth")
 needs_weights = pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"no folder {PUBLISHED.parent}")
 
 

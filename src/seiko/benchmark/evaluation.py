@@ -24,10 +24,12 @@ from seiko.proposers.online import WEIGHTS
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import draw_designs
 from seiko.records import Trial
-from seiko.results import Drawn, Reading, Result, curve_of, mean_of_top
+from seiko.results import BEST, FINAL, PRETRAINED, Drawn, Reading, Result, curve_of, mean_of_top
 
 NUM_SHOWN = 12
 """Designs of a run that are drawn, of each sort."""
+NUM_COMPARED = 50
+"""Designs of a run that its figures of many designs are made of, at most."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def evaluate(run: Finished, num_samples: int) -> Result:
         top_designs=tuple(_drawn_trial(trial, domain) for trial in run.campaign.best(NUM_SHOWN)),
         final_designs=_drawn(final, domain),
         pretrained_designs=_drawn(pretrained, domain),
+        figures=_figures(run, pretrained, final),
         about={
             "group": task.domain_name,
             "chain": task.chain_name,
@@ -153,6 +156,18 @@ def _drawn(samples: Sequence[tuple[Any, float | None]], domain: Domain[Any]) -> 
     first = {domain.key(design): (design, value) for design, value in reversed(samples) if value is not None}
     chosen = list(reversed(first.items()))[:NUM_SHOWN]
     return tuple(Drawn(key, value, domain.render(design)) for key, (design, value) in chosen)
+
+
+def _figures(run: Finished, *samples: Sequence[tuple[Any, float | None]]) -> dict[str, dict[str, str]]:
+    """Each figure of the domain: of the first model's samples, the best readings, the last samples."""
+    before, after = ([design for design, value in drawn if value is not None] for drawn in samples)
+    best = [trial.design for trial in run.campaign.best(NUM_COMPARED)]
+    chosen = {PRETRAINED: before, BEST: best, FINAL: after[:NUM_COMPARED]}
+    made = {
+        title: {name: draw(designs) for name, designs in chosen.items()}
+        for title, draw in run.domain.figures.items()
+    }
+    return {title: {name: svg for name, svg in of.items() if svg} for title, of in made.items()}
 
 
 def versions() -> dict[str, str]:

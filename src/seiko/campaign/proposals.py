@@ -72,8 +72,7 @@ def encode(proposal: Proposal[Design], count: int, domain: Domain[Design]) -> En
 
 def _diversity(designs: Sequence[Design], domain: Domain[Design]) -> dict[str, Any]:
     """The domain's own measure of how much a round's designs differ, where it has one."""
-    offered = getattr(domain, "metrics", {})  # whatever has the parts used here may stand for a domain
-    measures = (measure for name, measure in offered.items() if name.endswith("diversity"))
+    measures = (measure for name, measure in domain.metrics.items() if name.endswith("diversity"))
     measure = next(measures, None)
     return {} if measure is None or len(designs) < 2 else _report({"round/diversity": measure(designs)})
 

@@ -1,6 +1,7 @@
 """Chains: a network and a process."""
 
 from seiko.chains.base import DiffusionChain, Process
+from seiko.chains.clamped import Clamped, clamped
 from seiko.chains.flow import FlowDDIM
 from seiko.chains.gaussian import (
     DDIM,
@@ -19,6 +20,7 @@ from seiko.chains.masked import Absorbing, Masked, Uniform, one_hot
 
 __all__ = [
     "Absorbing",
+    "Clamped",
     "DDIM",
     "Denoised",
     "DiffusionChain",
@@ -35,5 +37,6 @@ __all__ = [
     "VarianceExploding",
     "VariancePreserving",
     "Velocity",
+    "clamped",
     "one_hot",
 ]

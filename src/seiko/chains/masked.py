@@ -203,15 +203,7 @@ class Uniform:
         return (1 - self._kept.to(like.device)[step]).to(like)
 
     def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Categorical:
-        kept = self._kept
-        now, then = level(kept[:-1], step, state), level(kept[1:], step, state)
-        ratio = level(kept[:-1] / kept[1:], step, state)
-        likelihood = now * state + (1 - now) / self.kinds  # q(x | j)
-        weighted = prediction.log_softmax(-1) - likelihood.log()
-        back = ratio * state + (1 - ratio) / self.kinds  # q(x | s)
-        other = ((1 - then) / self.kinds).log() + weighted.logsumexp(-1, keepdim=True)
-        # Logarithms throughout: a probability that underflowed would be a hole in the support.
-        return Categorical((back.log() + torch.logaddexp(then.log() + weighted, other)).log_softmax(-1))
+        return uniform_step(self, state, prediction, step)
 
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Replace each position by a uniform kind with probability 1 - a_k."""
@@ -224,6 +216,28 @@ class Uniform:
         """``K * KL(posterior given the data || step)``: unbiased for the evidence bound, in nats, [batch]."""
         exact = self.transition(state, torch.where(data > 0.5, 0.0, -1e9).to(data), step)
         return self.num_steps * exact.kl(self.transition(state, prediction, step))
+
+
+def uniform_step(
+    process: Uniform, state: Tensor, prediction: Tensor, step: int | Tensor, allowed: Tensor | None = None
+) -> Categorical:
+    """A step of `Uniform`; with `allowed` [length, kinds] that of a process of these kinds only."""
+    kept, kinds = process._kept, torch.tensor(process.kinds)
+    if allowed is not None:
+        kinds = allowed.sum(1, keepdim=True)
+        prediction = prediction.masked_fill(~allowed.to(state.device), -1e9)  # finite, for its gradient
+    kinds = kinds.to(state)
+    now, then = level(kept[:-1], step, state), level(kept[1:], step, state)
+    ratio = level(kept[:-1] / kept[1:], step, state)
+    likelihood = now * state + (1 - now) / kinds  # q(x | j)
+    weighted = prediction.log_softmax(-1) - likelihood.log()
+    back = ratio * state + (1 - ratio) / kinds  # q(x | s)
+    other = ((1 - then) / kinds).log() + weighted.logsumexp(-1, keepdim=True)
+    # Logarithms throughout: a probability that underflowed would be a hole in the support.
+    log_probs = back.log() + torch.logaddexp(then.log() + weighted, other)
+    if allowed is not None:
+        log_probs = log_probs.masked_fill(~allowed.to(state.device), -torch.inf)
+    return Categorical(log_probs.log_softmax(-1))
 
 
 def one_hot(kinds: Tensor, num_kinds: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -44,6 +44,8 @@ class Domain(Generic[Design]):
         feature_kind: Whether features are counts (compared by Tanimoto similarity), an embedding (compared
             by distance), or additive: each says something by itself, like letters and words of a sequence.
         formats: Files of the field's own kind, by name, that designs can be written to and read from.
+        figures: Pictures of many designs at once, for reports: title to a function from designs, the best
+            first, to an SVG fragment; "" where these designs give none.
     """
 
     name: str
@@ -62,3 +64,4 @@ class Domain(Generic[Design]):
     why_invalid: Callable[[Design], str] = lambda design: ""
     feature_kind: FeatureKind = "embedding"
     formats: Mapping[str, DesignFormat[Any]] = field(default_factory=dict)
+    figures: Mapping[str, Callable[[Sequence[Design]], str]] = field(default_factory=dict)

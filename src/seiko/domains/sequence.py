@@ -10,6 +10,7 @@ from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
 from seiko.domains.sequence_constraints import Constraint, FixedPositions, MaxMutations, NoStopCodon
 from seiko.domains.sequence_drawing import draw_sequence
 from seiko.domains.sequence_features import Features, SequenceFeatures
+from seiko.domains.sequence_figures import sequence_figures
 from seiko.domains.sequence_formats import FORMATS
 from seiko.domains.sequence_metrics import (
     edit_diversity,
@@ -26,6 +27,9 @@ __all__ = ["DNA", "PROTEIN", "RNA", "Alphabet", "SequenceSpace", "sequence_domai
 
 MOST_WORD_COUNTS = 1_500
 """Words of k letters are counted by default while there are no more of them."""
+
+CARD = 20
+"""Letters on a line of a drawn design: readable on a small card."""
 
 STRANDED = (NoStopCodon, FixedPositions, MaxMutations)
 """Constraints that mean something on one strand only."""
@@ -47,7 +51,7 @@ def sequence_domain(
     The metrics are, of the valid designs, ``diversity`` (mean share of differing positions over pairs, or
     for varying lengths mean edit distance over the longer one), ``edit_diversity`` and ``distinct``; with a
     parent ``mutations``, their mean number; with a reference ``novelty`` and the ``enrichment`` of each
-    motif.
+    motif. The figures are those of `sequence_figures`.
 
     Args:
         space: Alphabet and lengths.
@@ -103,9 +107,10 @@ def sequence_domain(
         key=key,
         to_bytes=str.encode,
         from_bytes=bytes.decode,
-        render=partial(draw_sequence, parent=parent),
+        render=partial(draw_sequence, parent=parent, width=CARD),
         feature_kind=feature_kind,
         formats=FORMATS,
+        figures=sequence_figures(space, parent, both_strands=both_strands),
         metrics=_metrics(space, parent, key, why_invalid, tuple(reference), tuple(motifs)),
     )
 

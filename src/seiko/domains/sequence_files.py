@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seiko.domains.sequence_alphabet import Alphabet
+from seiko.domains.sequence_fasta import WIDTH, fasta_text, split_fasta
 from seiko.errors import ParameterError
 
 FASTA = (".fasta", ".fa", ".fna", ".ffn", ".faa", ".fas")
@@ -104,21 +105,14 @@ def _plain(lines: list[str]) -> Iterator[Record]:
 
 
 def _fasta(path: Path, lines: list[str]) -> Iterator[Record]:
-    name, start, parts = "", 0, list[str]()
-    for number, line in enumerate(lines, 1):
-        if line.startswith(">"):
-            if start:
-                yield Record("".join(parts), name, start)
-            name, start, parts = line[1:].strip(), number, []
-        elif line.strip() and not line.startswith(";"):
-            if not start:
-                raise ParameterError(
-                    f"{path}, line {number}: a sequence before the first header.",
-                    hint="Each sequence of FASTA follows a line like >name.",
-                )
-            parts.append(line)
-    if start:
-        yield Record("".join(parts), name, start)
+    def refuse(number: int) -> ParameterError:
+        return ParameterError(
+            f"{path}, line {number}: a sequence before the first header.",
+            hint="Each sequence of FASTA follows a line like >name.",
+        )
+
+    for line, header, parts in split_fasta(enumerate(lines, 1), refuse):
+        yield Record("".join(parts), header.strip(), line)
 
 
 def _table(path: Path, lines: list[str], separator: str, column: str | None) -> Iterator[Record]:
@@ -163,7 +157,7 @@ def _listed(path: Path, alphabet: Alphabet, faults: Sequence[tuple[Record, str, 
     return f"{path}: {entries} not what is wanted of {alphabet.name}. " + "; ".join(shown) + more + "."
 
 
-def write_sequences(path: str | Path, records: Iterable[Record | str], *, width: int = 60) -> None:
+def write_sequences(path: str | Path, records: Iterable[Record | str], *, width: int = WIDTH) -> None:
     """Write sequences in the format that the file's name says; see `read_sequences`.
 
     Args:
@@ -181,17 +175,13 @@ def write_sequences(path: str | Path, records: Iterable[Record | str], *, width:
     if suffix in TABLES:
         text = _table_text(rows, TABLES[suffix])
     elif suffix in FASTA:
-        text = "".join(_fasta_text(row, number, width) for number, row in enumerate(rows, 1))
+        text = "".join(
+            fasta_text(row.name or str(number), row.sequence, width) for number, row in enumerate(rows, 1)
+        )
     else:
         text = "".join(f"{row.sequence}\n" for row in rows)
     content = text.encode()
     path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
-
-
-def _fasta_text(record: Record, number: int, width: int) -> str:
-    letters = record.sequence
-    lines = (letters[k : k + width] for k in range(0, len(letters), width))
-    return f">{record.name or number}\n" + "".join(f"{line}\n" for line in lines)
 
 
 def _table_text(records: Sequence[Record], separator: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,3 +149,33 @@ class SequenceSpace:
         before = (1 - rows[..., -1]).cumprod(1)
         reached = torch.cat([torch.ones_like(before[:, :1]), before[:, :-1]], 1)  # no end symbol before it
         return rows[..., :-1] * reached[..., None]
+
+    def allowed(self, fixed: Mapping[int, str] | None = None) -> Tensor:
+        """Kinds that each position may hold, [length, kinds] bool, to clamp a chain with.
+
+        Args:
+            fixed: Position, from 1, to the letters that may stand there, as in `FixedPositions`; where
+                lengths vary, every sequence reaches to the last of them.
+
+        Raises:
+            ParameterError: If a position or letter does not belong here.
+
+        Example:
+            >>> from seiko.domains.sequence_alphabet import DNA
+            >>> SequenceSpace(DNA, 3).allowed({2: "AG"}).int().tolist()
+            [[1, 1, 1, 1], [1, 0, 1, 0], [1, 1, 1, 1]]
+        """
+        fixed = fixed or {}
+        found = torch.ones(self.length, self.kinds, dtype=torch.bool)
+        if self.is_variable:
+            found[: max([self.shortest, *fixed]), -1] = False
+        for position, letters in fixed.items():
+            known = [letter for letter in letters if letter in self.alphabet.letters]
+            if not 1 <= position <= self.length or not letters or len(known) < len(letters):
+                raise ParameterError(
+                    f"Position {position} with {letters!r} is not one of {self}.",
+                    hint=f"Positions count from 1; letters are {self.alphabet.letters}.",
+                )
+            found[position - 1] = False
+            found[position - 1, [self.alphabet.letters.index(letter) for letter in letters]] = True
+        return found

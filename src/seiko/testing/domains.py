@@ -48,6 +48,7 @@ def check_domain(domain: Domain[Any], states: State, *, condition: Condition = N
             _check_valid(domain, design)
         _check_features(domain, valid)
         _check_metrics(domain, designs)
+        _check_figures(domain, valid)
         rows = torch.tensor(verdicts).nonzero()[:, 0]
         given = None if condition is None else tree.index(condition, rows)
         _check_soft_features(domain, tree.index(states, rows), given, valid)
@@ -109,6 +110,17 @@ def _check_metrics(domain: Domain[Any], designs: Sequence[Any]) -> None:
             isinstance(value, int | float),
             f"Metric {name!r} must return a number; got {type(value).__name__}.",
         )
+
+
+def _check_figures(domain: Domain[Any], valid: Sequence[Any]) -> None:
+    for name, draw in domain.figures.items():
+        for designs in (valid, valid[:1], []):
+            drawing = draw(designs)
+            require(
+                isinstance(drawing, str) and (drawing == "" or drawing.startswith("<svg")),
+                f"Figure {name!r} must be an SVG fragment or empty; of {len(designs)} designs it is "
+                f"{str(drawing)[:40]!r}.",
+            )
 
 
 def _check_soft_features(

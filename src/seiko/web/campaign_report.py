@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from seiko.errors import CampaignError, SeikoError
 from seiko.tables import write_table
 from seiko.web.campaign_data import CampaignData, RoundNumbers, read_campaign
+from seiko.web.campaign_designs import by_title, design_figures
 from seiko.web.campaign_figures import campaign_figures
 from seiko.web.campaign_parts import page_parts
 from seiko.web.figures import save
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seiko.campaign import Journal
+    from seiko.domains.base import Domain
 
 
 def write_campaign_report(
@@ -31,6 +33,7 @@ def write_campaign_report(
     title: str = "",
     plots: bool = True,
     now: datetime | None = None,
+    domain: Domain[Any] | None = None,
 ) -> Path:
     """Write the page of a campaign as it stands; needs neither its domain nor torch.
 
@@ -44,19 +47,22 @@ def write_campaign_report(
         title: Heading; the campaign's name by default.
         plots: Whether to write that folder.
         now: Time written on the page; the clock's by default.
+        domain: Of the campaign; with it the page shows the domain's own figures of many designs.
 
     Returns:
         The HTML file.
 
     Raises:
-        CampaignError: If what is stored is damaged, or the page cannot be written.
+        CampaignError: If what is stored is damaged, the domain is another, or the page cannot be written.
     """
     data = read_campaign(journal)
     made = campaign_figures(data)
+    compared = design_figures(journal, data, domain)
     page = Path(path)
     text = template("campaign.html").render(
         title=title or f"Campaign {journal.name}",
         files=f"{page.stem}_files" if plots else "",
+        compared=by_title(compared),
         **page_parts(journal, data, made, now or datetime.now(UTC)),
     )
     try:
@@ -65,6 +71,8 @@ def write_campaign_report(
             beside = page.with_name(f"{page.stem}_files")
             beside.mkdir(exist_ok=True)
             _write_plots(made, beside)
+            for drawn in compared:
+                (beside / f"{drawn.name}.svg").write_text(drawn.svg, encoding="utf-8")
             _write_data(journal, data, beside)
         _write_whole(page, text)
     except SeikoError:

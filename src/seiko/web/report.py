@@ -15,7 +15,17 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from seiko.errors import ParameterError
-from seiko.results import Drawn, Result, Spread, append_result, read_results, summarize
+from seiko.results import (
+    BEST,
+    FINAL,
+    PRETRAINED,
+    Drawn,
+    Result,
+    Spread,
+    append_result,
+    read_results,
+    summarize,
+)
 from seiko.web.base import by_method, in_text, is_ours, label, predicted
 from seiko.web.figures import figures, save, svg_of
 from seiko.web.verdicts import fixed, headline, verdicts
@@ -100,6 +110,7 @@ def write_report(
         figures=shown,
         best=[shown for shown in _galleries(results, "top_designs") if shown.designs],
         samples=_samples(results),
+        compared=_compared(results),
         runs=_told(results),
         first=results[0],
         num_samples=max(result.about.get("num_samples", 0) for result in results),
@@ -242,6 +253,20 @@ def _samples(results: Sequence[Result]) -> list[Gallery]:
         for run in tuned
     ]
     return [shown for shown in (before, *after) if shown.designs] if tuned else []
+
+
+def _compared(results: Sequence[Result]) -> dict[str, list[tuple[str, str]]]:
+    """Captions and data addresses of the figures of many designs, under their titles, of first runs."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for title, made in results[0].figures.items():
+        drawn = [("Pre-trained model, samples", made.get(PRETRAINED, ""))]
+        for method, runs in by_method(results).items():
+            own = runs[0].figures.get(title, {})
+            drawn.append((f"{label(method)}, best readings", own.get(BEST, "")))
+            if runs[0].kl_pretrained_nats:
+                drawn.append((f"{label(method)}, samples of the final model", own.get(FINAL, "")))
+        found[title] = [(caption, picture_of(svg)) for caption, svg in drawn if picture_of(svg)]
+    return {title: drawn for title, drawn in found.items() if drawn}
 
 
 def _told(results: Sequence[Result]) -> list[dict[str, Any]]:

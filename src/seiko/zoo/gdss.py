@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from seiko.chains.gaussian import Epsilon, Score, VarianceExploding, VariancePre
 from seiko.chains.graph_sde import GraphSDE, GraphSDEChain, zero_headed
 from seiko.chains.graph_steps import GraphNoise, Solver
 from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
+from seiko.data import cache_folder
 from seiko.domains.base import Domain
 from seiko.domains.graph_molecule import ContinuousGraph, graph_molecule_domain
 from seiko.errors import WeightsError
@@ -31,9 +31,8 @@ PUBLISHED_SHA256 = "eece95ad54a98737e0a4da4b9fc968d974748f3a25103544bd606b344cab
 
 
 def cached_weights() -> Path:
-    """Where converted weights are kept: ``$SEIKO_CACHE`` or ``~/.cache/seiko``."""
-    folder = os.environ.get("SEIKO_CACHE")
-    return (Path(folder) if folder else Path.home() / ".cache" / "seiko") / "gdss-zinc250k.safetensors"
+    """Where converted weights are kept: beside the data of `seiko.data.cache_folder`."""
+    return cache_folder().parent / "gdss-zinc250k.safetensors"
 
 
 def convert(published: Path, target: Path | None = None) -> Path:
