@@ -21,7 +21,11 @@ from seiko.testing import check_proposer
 from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
 
 SMALL_PPO = {"updater": PolicyGradient(num_iterations=1, batch_size=16, measure_samples=16)}
-OPTIONS = dict.fromkeys(methods.METHODS, QUICK) | {"online_ppo": SMALL_PPO, "random": {}}
+OPTIONS = dict.fromkeys(methods.METHODS, QUICK) | {
+    "online_ppo": SMALL_PPO,
+    "random": {},
+    "best_of_n": {"pool_size": 40},
+}
 
 
 def told(words: list[str], *, infeasible: tuple[str, ...] = (), round_: int = 0) -> History[str]:
