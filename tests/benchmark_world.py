@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ WORDS: Domain[str] = Domain(
     render=lambda word: f"<svg width='10' height='10'><text>{word}</text></svg>",
     metrics={"diversity": lambda words: len(set(words)) / len(words)},
 )
+
+SOFT_WORDS = replace(WORDS, soft_features=lambda state, condition: state[..., : len(LETTERS)].flatten(1))
 
 
 def reward(word: str) -> float:

@@ -15,11 +15,13 @@ from seiko.proposers.adalead import AdaLead
 from seiko.proposers.base import Proposer
 from seiko.proposers.best_of_n import BestOfN
 from seiko.proposers.genetic import GeneticAlgorithm
+from seiko.proposers.guidance import Guidance
 from seiko.proposers.online import OnlineFineTuner
 from seiko.proposers.online_ppo import OnlinePPO
 from seiko.proposers.pool_bayes_opt import PoolBayesOpt
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import sampler
+from seiko.proposers.tempered_smc import TemperedSMC
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.ensemble import BootstrapEnsemble
 from seiko.surrogates.gp import GaussianProcess
@@ -191,6 +193,57 @@ def pool_bayes_opt(
     return PoolBayesOpt(inner, surrogate=surrogate or default_surrogate(domain), **(options | settings))
 
 
+def guidance(
+    chain: Chain,
+    domain: Domain[Design],
+    *,
+    surrogate: Surrogate | None = None,
+    kl_target: float | None = DEFAULT_KL_TARGET,
+    **settings: Any,
+) -> Guidance[Design]:
+    """Guidance: the frozen chain leans along the gradient of a regressor on the told data; no optimism.
+
+    Args:
+        chain: The pre-trained chain.
+        domain: What its states are; it must have soft features.
+        surrogate: `default_surrogate` if None.
+        kl_target: Wanted KL to the pre-trained chain in nats; None to give `kl_weight` itself.
+        **settings: Of `Guidance`.
+    """
+    return Guidance(
+        chain, domain, surrogate=surrogate or default_surrogate(domain), kl_target=kl_target, **settings
+    )
+
+
+def tempered_smc(
+    chain: Chain,
+    domain: Domain[Design],
+    *,
+    exploration: float = 1.0,
+    surrogate: Surrogate | None = None,
+    kl_target: float | None = DEFAULT_KL_TARGET,
+    **settings: Any,
+) -> TemperedSMC[Design]:
+    """Tempered SMC: particles of the frozen chain tilted by ``mean + exploration * std``, without training.
+
+    Args:
+        chain: The pre-trained chain.
+        domain: What its states are.
+        exploration: Multiplier of the surrogate's standard deviation, >= 0.
+        surrogate: `default_surrogate` if None.
+        kl_target: Wanted KL to the pre-trained chain in nats; None to give `kl_weight` itself.
+        **settings: Of `TemperedSMC`.
+    """
+    options: dict[str, Any] = {"acquisition": UpperConfidenceBound(exploration)}
+    return TemperedSMC(
+        chain,
+        domain,
+        surrogate=surrogate or default_surrogate(domain),
+        kl_target=kl_target,
+        **(options | settings),
+    )
+
+
 METHODS: Mapping[str, Callable[..., Proposer[Any]]] = {
     "seiko_ucb": seiko_ucb,
     "seiko_bootstrap": seiko_bootstrap,
@@ -200,4 +253,6 @@ METHODS: Mapping[str, Callable[..., Proposer[Any]]] = {
     "online_ppo": online_ppo,
     "random": random,
     "best_of_n": best_of_n,
+    "guidance": guidance,
+    "tempered_smc": tempered_smc,
 }

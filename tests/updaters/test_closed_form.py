@@ -10,9 +10,9 @@ from functools import lru_cache
 
 import pytest
 import torch
-from enumerable import exact_law, masked_problem, total_variation
 from mixture import PRETRAINED, PREVIOUS, histogram, mixture_chain, reference_sample, sampled_law, value
 
+from enumerable import exact_law, masked_problem, total_variation
 from seiko.chain import frozen, path_kl
 from seiko.updaters import KLPenalty, Objective, PolicyGradient, RewardBackprop, RewardWeighted
 

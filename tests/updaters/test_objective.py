@@ -7,10 +7,10 @@ import math
 
 import pytest
 import torch
-from enumerable import masked_problem
 from torch import nn
 
 from chain_families import FAMILIES, free_coordinates
+from enumerable import masked_problem
 from seiko.chain import fork, frozen, path_kl
 from seiko.chains import DiffusionChain, Masked
 from seiko.distributions import Gaussian

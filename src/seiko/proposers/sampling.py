@@ -52,10 +52,25 @@ def draw_pool(
     Raises:
         NotEnoughDesignsError: If `max_draws` draws hold fewer than `least` new valid designs.
     """
+    draw = sampler(chain, domain)
+    return fill_pool(draw, domain, known, least=least, size=size, generator=generator, max_draws=max_draws)
+
+
+def fill_pool(
+    draw: Callable[[int, torch.Generator], Sequence[Design]],
+    domain: Domain[Design],
+    known: frozenset[str],
+    *,
+    least: int,
+    size: int,
+    generator: torch.Generator,
+    max_draws: int = 10,
+) -> Pool[Design]:
+    """`draw_pool` from anything that draws: ``(n, generator) -> n designs``."""
     pool: Pool[Design] = Pool()
     seen = set(known)
     for _ in range(max_draws):
-        for design in draw_designs(chain, domain, size, generator):
+        for design in draw(size, generator):
             pool.sampled += 1
             if not domain.is_valid(design):
                 continue
