@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -108,7 +109,7 @@ class TemperedParticles:
     _: KW_ONLY
     scale: float = 1.0
     expected_value: Value | None = None
-    proposal: str = "chain"
+    proposal: Literal["chain", "guided"] = "chain"
     growth: float = 2.0
     min_effective: float = 0.5
     batch_size: int = 256

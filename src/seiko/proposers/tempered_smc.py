@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -57,7 +57,7 @@ class TemperedSMC(SteeredChain[Design], Generic[Design]):
 
     _: KW_ONLY
     num_particles: int = 256
-    proposal: str = "chain"
+    proposal: Literal["chain", "guided"] = "chain"
     growth: float = 2.0
     min_effective: float = 0.5
 
