@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ WORDS: Domain[str] = Domain(
     metrics={"diversity": lambda words: len(set(words)) / len(words)},
     figures={"Words": lambda words: f"<svg>{' '.join(words)}</svg>", "Nothing": lambda words: ""},
 )
+
+SOFT_WORDS = replace(WORDS, soft_features=lambda state, condition: state[..., : len(LETTERS)].flatten(1))
 
 
 def reward(word: str) -> float:

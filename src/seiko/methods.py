@@ -6,14 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import Chain, SupportsLoss
 from seiko.domains.base import Domain, FeatureKind
+from seiko.proposers.adalead import AdaLead
 from seiko.proposers.base import Proposer
+from seiko.proposers.best_of_n import BestOfN
+from seiko.proposers.genetic import GeneticAlgorithm
+from seiko.proposers.guidance import Guidance
 from seiko.proposers.online import OnlineFineTuner
 from seiko.proposers.online_ppo import OnlinePPO
+from seiko.proposers.pool_bayes_opt import PoolBayesOpt
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import sampler
+from seiko.proposers.tempered_smc import TemperedSMC
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.ensemble import BootstrapEnsemble
 from seiko.surrogates.gp import GaussianProcess, KernelName
@@ -22,12 +30,15 @@ from seiko.updaters.base import ShareOfEntropy, Updater
 from seiko.updaters.reward_weighted import RewardWeighted
 
 Design = TypeVar("Design")
+Mutate = Callable[[Any, np.random.Generator], Any]
+Crossover = Callable[[Any, Any, np.random.Generator], Any]
 DEFAULT_KL_TARGET = 4.0
 KERNELS: Mapping[FeatureKind, KernelName] = {
     "counts": "tanimoto",
     "additive": "linear+tanimoto",
     "embedding": "matern",
 }
+DEFAULT_SEARCH: Mapping[str, Any] = {"population_size": 50, "mutation_rate": 0.5}
 
 
 def default_surrogate(domain: Domain[Any]) -> Surrogate:
@@ -137,6 +148,119 @@ def random(chain: Chain, domain: Domain[Design], **settings: Any) -> RandomSampl
     return RandomSampling(domain, sampler(chain, domain), **settings)
 
 
+def best_of_n(
+    chain: Chain, domain: Domain[Design], *, surrogate: Surrogate | None = None, **settings: Any
+) -> BestOfN[Design]:
+    """Best of N: the top of samples of the pre-trained chain by the surrogate; the chain stays frozen."""
+    return BestOfN(chain, domain, surrogate=surrogate or default_surrogate(domain), **settings)
+
+
+def genetic(
+    chain: Chain, domain: Domain[Design], *, mutate: Mutate, crossover: Crossover, **settings: Any
+) -> GeneticAlgorithm[Design]:
+    """Genetic algorithm: children of the best designs told, from samples of the chain on; no surrogate."""
+    return GeneticAlgorithm(domain, sampler(chain, domain), mutate=mutate, crossover=crossover, **settings)
+
+
+def adalead(
+    chain: Chain,
+    domain: Domain[Design],
+    *,
+    mutate: Mutate,
+    crossover: Crossover,
+    surrogate: Surrogate | None = None,
+    **settings: Any,
+) -> AdaLead[Design]:
+    """AdaLead: greedy evolution of the best designs told, with roll-outs under the surrogate."""
+    return AdaLead(
+        domain,
+        sampler(chain, domain),
+        mutate=mutate,
+        crossover=crossover,
+        surrogate=surrogate or default_surrogate(domain),
+        **settings,
+    )
+
+
+def pool_bayes_opt(
+    chain: Chain,
+    domain: Domain[Design],
+    *,
+    mutate: Mutate,
+    crossover: Crossover,
+    exploration: float = 1.0,
+    surrogate: Surrogate | None = None,
+    search: Mapping[str, Any] = DEFAULT_SEARCH,
+    **settings: Any,
+) -> PoolBayesOpt[Design]:
+    """GP Bayesian optimisation over a pool: samples of the chain, evolved under ``mean + exploration * std``.
+
+    Args:
+        chain: The pre-trained chain; only sampled.
+        domain: What its states are.
+        mutate: As of `GeneticAlgorithm`.
+        crossover: As of `GeneticAlgorithm`.
+        exploration: Multiplier of the surrogate's standard deviation, >= 0.
+        surrogate: `default_surrogate` if None: a Gaussian process.
+        search: Settings of the inner `GeneticAlgorithm`.
+        **settings: Of `PoolBayesOpt`.
+    """
+    inner = genetic(chain, domain, mutate=mutate, crossover=crossover, **search)
+    options: dict[str, Any] = {"acquisition": UpperConfidenceBound(exploration)}
+    return PoolBayesOpt(inner, surrogate=surrogate or default_surrogate(domain), **(options | settings))
+
+
+def guidance(
+    chain: Chain,
+    domain: Domain[Design],
+    *,
+    surrogate: Surrogate | None = None,
+    kl_target: float | None = DEFAULT_KL_TARGET,
+    **settings: Any,
+) -> Guidance[Design]:
+    """Guidance: the frozen chain leans along the gradient of a regressor on the told data; no optimism.
+
+    Args:
+        chain: The pre-trained chain.
+        domain: What its states are; it must have soft features.
+        surrogate: `default_surrogate` if None.
+        kl_target: Wanted KL to the pre-trained chain in nats; None to give `kl_weight` itself.
+        **settings: Of `Guidance`.
+    """
+    return Guidance(
+        chain, domain, surrogate=surrogate or default_surrogate(domain), kl_target=kl_target, **settings
+    )
+
+
+def tempered_smc(
+    chain: Chain,
+    domain: Domain[Design],
+    *,
+    exploration: float = 1.0,
+    surrogate: Surrogate | None = None,
+    kl_target: float | None = DEFAULT_KL_TARGET,
+    **settings: Any,
+) -> TemperedSMC[Design]:
+    """Tempered SMC: particles of the frozen chain tilted by ``mean + exploration * std``, without training.
+
+    Args:
+        chain: The pre-trained chain.
+        domain: What its states are.
+        exploration: Multiplier of the surrogate's standard deviation, >= 0.
+        surrogate: `default_surrogate` if None.
+        kl_target: Wanted KL to the pre-trained chain in nats; None to give `kl_weight` itself.
+        **settings: Of `TemperedSMC`.
+    """
+    options: dict[str, Any] = {"acquisition": UpperConfidenceBound(exploration)}
+    return TemperedSMC(
+        chain,
+        domain,
+        surrogate=surrogate or default_surrogate(domain),
+        kl_target=kl_target,
+        **(options | settings),
+    )
+
+
 METHODS: Mapping[str, Callable[..., Proposer[Any]]] = {
     "seiko_ucb": seiko_ucb,
     "seiko_bootstrap": seiko_bootstrap,
@@ -145,4 +269,7 @@ METHODS: Mapping[str, Callable[..., Proposer[Any]]] = {
     "non_adaptive": non_adaptive,
     "online_ppo": online_ppo,
     "random": random,
+    "best_of_n": best_of_n,
+    "guidance": guidance,
+    "tempered_smc": tempered_smc,
 }

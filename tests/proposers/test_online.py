@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark_world import LENGTH, LETTERS, QUICK, WORDS, materials, reward
+from benchmark_world import LENGTH, LETTERS, QUICK, SOFT_WORDS, WORDS, materials, reward
 from seiko import methods
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.errors import NotEnoughDesignsError, ObservationError, ParameterError, WeightsError
@@ -17,11 +17,18 @@ from seiko.proposers.online import WEIGHTS, calibration, load_chain, observation
 from seiko.proposers.online_ppo import OnlinePPO
 from seiko.proposers.sampling import diverse_batch, draw_designs, draw_pool, value_of_states
 from seiko.records import History, Trial, TrialState
+from seiko.surrogates import LastLayerLinear
 from seiko.testing import check_proposer
 from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
 
 SMALL_PPO = {"updater": PolicyGradient(num_iterations=1, batch_size=16, measure_samples=16)}
-OPTIONS = dict.fromkeys(methods.METHODS, QUICK) | {"online_ppo": SMALL_PPO, "random": {}}
+OPTIONS = dict.fromkeys(methods.METHODS, QUICK) | {
+    "online_ppo": SMALL_PPO,
+    "random": {},
+    "best_of_n": {"pool_size": 40},
+    "guidance": {"pool_size": 40, "surrogate": LastLayerLinear(), "measure_samples": 16},
+    "tempered_smc": {"pool_size": 40, "surrogate": LastLayerLinear(), "num_particles": 40},
+}
 
 
 def told(words: list[str], *, infeasible: tuple[str, ...] = (), round_: int = 0) -> History[str]:
@@ -37,8 +44,12 @@ def some_words(n: int) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(methods.METHODS))
 def test_every_named_method_obeys_the_protocol(name):
+    domain = SOFT_WORDS if name == "guidance" else WORDS
     check_proposer(
-        lambda: methods.METHODS[name](*materials(), **OPTIONS[name]), WORDS, num_queries=4, reward=reward
+        lambda: methods.METHODS[name](materials()[0], domain, **OPTIONS[name]),
+        domain,
+        num_queries=4,
+        reward=reward,
     )
 
 

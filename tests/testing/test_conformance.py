@@ -249,7 +249,7 @@ def test_broken_surrogates_are_caught(fault, message):
 
 
 def _updaters():
-    from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
+    from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted, SoftQ
 
     return {
         "backprop": RewardBackprop(num_iterations=40, batch_size=64, learning_rate=3e-3),
@@ -260,6 +260,7 @@ def _updaters():
         "reward weighted": RewardWeighted(
             num_refreshes=4, pool_size=400, fit_iterations=30, learning_rate=3e-3
         ),
+        "soft q": SoftQ(num_iterations=60, batch_size=128, num_paths=32, learning_rate=3e-3),
     }
 
 

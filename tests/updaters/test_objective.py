@@ -7,10 +7,10 @@ import math
 
 import pytest
 import torch
-from enumerable import masked_problem
 from torch import nn
 
 from chain_families import FAMILIES, free_coordinates
+from enumerable import masked_problem
 from seiko.chain import fork, frozen, path_kl
 from seiko.chains import DiffusionChain, Masked
 from seiko.distributions import Gaussian
@@ -22,6 +22,7 @@ from seiko.updaters import (
     PolicyGradient,
     RewardBackprop,
     RewardWeighted,
+    SoftQ,
 )
 from seiko.updaters.base import lowest_where_infeasible, measure, penalty_total, summarize
 from seiko.updaters.training import Descent, DualController, trainable
@@ -38,6 +39,7 @@ SHORT = {
     "reward weighted, denoising": RewardWeighted(
         num_refreshes=2, pool_size=64, fit_iterations=3, measure_samples=16, likelihood="denoising"
     ),
+    "soft q": SoftQ(num_iterations=3, batch_size=32, num_paths=16, measure_samples=16),
 }
 
 LONG = {
@@ -48,7 +50,13 @@ LONG = {
     "reward weighted": RewardWeighted(
         num_refreshes=5, pool_size=2000, fit_iterations=50, learning_rate=2e-3, measure_samples=2000
     ),
+    "soft q": SoftQ(
+        num_iterations=200, batch_size=256, num_paths=128, learning_rate=2e-3, measure_samples=2000
+    ),
 }
+
+ANY_CHAIN = [name for name in SHORT if "denoising" not in name and "soft q" not in name]
+"""Updaters that need not know how a chain is made."""
 
 
 def generator(seed=0):
@@ -99,11 +107,11 @@ def test_values_are_evaluated_without_a_graph_unless_needed(name):
 
     objective = Objective(value, (KLPenalty(frozen(problem.pretrained), 0.5),))
     SHORT[name].update(problem.pretrained, objective, generator=generator())
-    assert any(seen) == name.startswith("backprop")
+    assert any(seen) == name.startswith(("backprop", "soft q"))
     assert not seen[-1]  # the report's own samples
 
 
-@pytest.mark.parametrize("name", [n for n in SHORT if "denoising" not in n])
+@pytest.mark.parametrize("name", ANY_CHAIN)
 def test_conditional_chains(name):
     chain = FAMILIES["padded-gaussians"](0)
     objective = Objective(
@@ -195,7 +203,7 @@ class Straight(nn.Module):
         return Gaussian(0.5 * state + self.shift, scale.reshape(scale.shape + (1,) * scale.ndim))
 
 
-@pytest.mark.parametrize("name", [n for n in SHORT if "denoising" not in n])
+@pytest.mark.parametrize("name", ANY_CHAIN)
 def test_a_chain_without_noise_is_refused(name):
     def update(scale):
         chain = Straight(scale)

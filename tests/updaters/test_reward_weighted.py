@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from enumerable import masked_problem
 from test_policy_gradient import all_paths, gradient, log_probs, tiny_chain
 
 from chain_families import FAMILIES
+from enumerable import masked_problem
 from seiko.chain import frozen, sample
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.updaters import KLPenalty, KLTarget, Objective, RewardWeighted

@@ -19,11 +19,11 @@ from seiko.campaign.proposals import seed_of
 from seiko.chain import Chain, fork
 from seiko.checkpoints import load_weights, tensors_from_bytes
 from seiko.domains.base import Domain
-from seiko.proposers.base import Proposer
+from seiko.proposers.base import Proposer, SupportsFinalDesigns
 from seiko.proposers.online import WEIGHTS
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import draw_designs
-from seiko.records import Trial
+from seiko.records import History, Trial
 from seiko.results import BEST, FINAL, PRETRAINED, Drawn, Reading, Result, curve_of, mean_of_top
 
 NUM_SHOWN = 12
@@ -110,6 +110,11 @@ def _final_samples(
 ) -> list[tuple[Any, float | None]]:
     """Designs of the final model with their rewards, None where there is none."""
     artifacts, trials, chain = run.campaign.artifacts, run.campaign.trials, run.chain
+    if isinstance(run.proposer, SupportsFinalDesigns):
+        designs = run.proposer.final_designs(
+            History(tuple(trials)), num_samples, resume=artifacts, generator=generator
+        )
+        return _scored(designs, run.domain, run.task.reward)
     if WEIGHTS in artifacts:
         chain = _tuned(chain, artifacts[WEIGHTS])
     elif not isinstance(run.proposer, RandomSampling):  # a population is its own model

@@ -71,7 +71,8 @@ def run_method(
 ) -> Result:
     """One campaign from start to end, then `num_samples` samples of its final model, scored but never asked.
 
-    The final model of the genetic algorithm is its last round, that of random sampling the pre-trained chain.
+    The final model is the chain whose weights the method left, else what its `final_designs` draws. That of
+    random sampling is the pre-trained chain; that of a method that has none is its last round.
 
     Args:
         task: The task.

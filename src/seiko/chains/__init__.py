@@ -15,8 +15,10 @@ from seiko.chains.gaussian import (
     VariancePreserving,
     Velocity,
 )
+from seiko.chains.guided import Guided
 from seiko.chains.joint import Joint
 from seiko.chains.masked import Absorbing, Masked, Uniform, one_hot
+from seiko.chains.particles import Particles, TemperedParticles
 
 __all__ = [
     "Absorbing",
@@ -28,11 +30,14 @@ __all__ = [
     "EulerMaruyama",
     "FlowDDIM",
     "FlowVelocity",
+    "Guided",
     "Joint",
     "Masked",
+    "Particles",
     "Process",
     "RectifiedFlow",
     "Score",
+    "TemperedParticles",
     "Uniform",
     "VarianceExploding",
     "VariancePreserving",

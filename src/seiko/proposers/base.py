@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from seiko.errors import ParameterError
 from seiko.records import History
@@ -48,6 +48,26 @@ class Proposer(Protocol[Design]):
         resume: Mapping[str, bytes],
         generator: torch.Generator,
     ) -> Proposal[Design]: ...
+
+
+@runtime_checkable
+class SupportsFinalDesigns(Protocol[Design]):
+    """A proposer whose final model is no chain of its own weights, but a rule that draws designs.
+
+    ``final_designs`` gives `num_samples` independent draws of what is handed over in the end, invalid ones
+    and repeats included, as samples of a chain would be. `resume` holds the artifacts of the last proposal.
+    Its divergence to the pre-trained law, or a bound of that, stands as ``kl/pretrained_nats`` in the last
+    proposal's report, where it is known.
+    """
+
+    def final_designs(
+        self,
+        history: History[Design],
+        num_samples: int,
+        *,
+        resume: Mapping[str, bytes],
+        generator: torch.Generator,
+    ) -> Sequence[Design]: ...
 
 
 def check_num_queries(num_queries: int) -> None:

@@ -83,27 +83,22 @@ class GeneticAlgorithm(Generic[Design]):
             candidates: Iterator[Design | None] = self._samples(num_queries, generator)
         else:
             seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)
-            candidates = self._children(population, np.random.default_rng(int(seed)))
+            candidates = self.children(population, np.random.default_rng(int(seed)))
         designs, tried = self._new(candidates, num_queries, history.keys)
         return Proposal(designs, report={"genetic/population": len(population), "genetic/tried": tried})
 
     def _population(self, history: History[Design]) -> list[Design]:
-        """The best told designs, best first; one told several times counts with its mean."""
-        told: dict[str, list[float]] = {}
-        design: dict[str, Design] = {}
+        """The best told designs, best first."""
         last = max((trial.round for trial in history.complete), default=0)
-        for trial in history.complete:
-            if trial.value is not None and (self.elitist or trial.round == last):
-                told.setdefault(trial.key, []).append(trial.value)
-                design.setdefault(trial.key, trial.design)
-        best = sorted(told, key=lambda key: sum(told[key]) / len(told[key]), reverse=True)
-        return [design[key] for key in best[: self.population_size]]
+        only = None if self.elitist else last
+        return [design for design, _ in told_best_first(history, only)][: self.population_size]
 
     def _samples(self, num_queries: int, generator: torch.Generator) -> Iterator[Design]:
         while samples := self.initial(num_queries, generator):
             yield from samples
 
-    def _children(self, population: Sequence[Design], rng: np.random.Generator) -> Iterator[Design | None]:
+    def children(self, population: Sequence[Design], rng: np.random.Generator) -> Iterator[Design | None]:
+        """Children of two or more designs, best first, without end; None where a move found nothing."""
         count = len(population)
         weights = np.exp(-self.selection_pressure * np.arange(count) / count)
         while True:
@@ -136,3 +131,15 @@ class GeneticAlgorithm(Generic[Design]):
                 hint="Ask for fewer designs, or raise `max_tries`, `mutation_rate` or `population_size`.",
             )
         return list(new.values()), tried
+
+
+def told_best_first(history: History[Design], round_: int | None = None) -> list[tuple[Design, float]]:
+    """Complete designs and readings, best first, of one round or of all; one told twice has its mean."""
+    told: dict[str, list[float]] = {}
+    designs: dict[str, Design] = {}
+    for trial in history.complete:
+        if trial.value is not None and round_ in (None, trial.round):
+            told.setdefault(trial.key, []).append(trial.value)
+            designs.setdefault(trial.key, trial.design)
+    means = {key: sum(values) / len(values) for key, values in told.items()}
+    return [(designs[key], means[key]) for key in sorted(means, key=means.__getitem__, reverse=True)]

@@ -70,9 +70,27 @@ def draw_pool(
         NotEnoughDesignsError: If `max_draws` draws hold fewer than `least` new valid designs, unless a
             `short` pool will do.
     """
+    draw = sampler(chain, domain)
+    return fill_pool(
+        draw, domain, known, least=least, size=size, generator=generator, max_draws=max_draws, short=short
+    )
+
+
+def fill_pool(
+    draw: Callable[[int, torch.Generator], Sequence[Design]],
+    domain: Domain[Design],
+    known: frozenset[str],
+    *,
+    least: int,
+    size: int,
+    generator: torch.Generator,
+    max_draws: int = 10,
+    short: bool = False,
+) -> Pool[Design]:
+    """`draw_pool` from anything that draws: ``(n, generator) -> n designs``."""
     pool: Pool[Design] = Pool(seen=set(known))
     for _ in range(max_draws):
-        pool.add(draw_designs(chain, domain, size, generator), domain)
+        pool.add(draw(size, generator), domain)
         if len(pool.designs) >= least:
             return pool
     if short:

@@ -4,6 +4,7 @@ from seiko.updaters.backprop import RewardBackprop
 from seiko.updaters.base import KLPenalty, KLTarget, Objective, Updater, UpdateReport
 from seiko.updaters.policy_gradient import PolicyGradient
 from seiko.updaters.reward_weighted import RewardWeighted
+from seiko.updaters.soft_q import SoftQ
 
 __all__ = [
     "KLPenalty",
@@ -12,6 +13,7 @@ __all__ = [
     "PolicyGradient",
     "RewardBackprop",
     "RewardWeighted",
+    "SoftQ",
     "UpdateReport",
     "Updater",
 ]

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from seiko.benchmark.tasks.base import Task
+from seiko.benchmark.tasks.base import Method, Task
 from seiko.chain import Chain
 from seiko.domains.base import Domain
 from seiko.domains.molecule_moves import crossover_molecule, mutate_molecule
 from seiko.errors import ParameterError
+from seiko.methods import adalead, genetic, pool_bayes_opt
 from seiko.oracles.rdkit_properties import REWARDS
 from seiko.proposers.genetic import GeneticAlgorithm
-from seiko.proposers.sampling import sampler
+
+MOVES: Mapping[str, Any] = {"mutate": mutate_molecule, "crossover": crossover_molecule}
+"""Random changes of molecular graphs, for the methods that search by them."""
 
 
 def molecule_genetic(chain: Chain, domain: Domain[str], **settings: Any) -> GeneticAlgorithm[str]:
     """The genetic algorithm with moves on molecular graphs, tuned; it starts from samples of the chain."""
-    moves: dict[str, Any] = {"mutate": mutate_molecule, "crossover": crossover_molecule}
-    return GeneticAlgorithm(domain, sampler(chain, domain), **(moves | settings))
+    return genetic(chain, domain, **{**MOVES, **settings})
+
+
+RIVALS: Mapping[str, Method] = {
+    "genetic": molecule_genetic,
+    "adalead": partial(adalead, **MOVES),
+    "pool_bayes_opt": partial(pool_bayes_opt, **MOVES),
+}
 
 
 DEFINITIONS: Mapping[str, str] = {
@@ -57,7 +67,7 @@ def molecule_task(reward_name: str) -> Task:
         oracle=lambda: REWARDS[reward_name],
         reward_name=READABLE[reward_name],
         definition=DEFINITIONS[reward_name],
-        rivals={"genetic": molecule_genetic},
+        rivals=RIVALS,
     )
 
 

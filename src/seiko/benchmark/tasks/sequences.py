@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from seiko import zoo
+from seiko import methods, zoo
 from seiko.benchmark.tasks.base import Task
 from seiko.chain import Chain
 from seiko.domains.base import Domain
@@ -25,8 +25,6 @@ from seiko.oracles import ehrlich as ehrlich_functions
 from seiko.oracles import gfp_brightness, promoter_strength, ribosome_load, rna_folding, tf_binding
 from seiko.oracles.base import SequenceOracle
 from seiko.oracles.ehrlich import Ehrlich
-from seiko.proposers.genetic import GeneticAlgorithm
-from seiko.proposers.sampling import sampler
 from seiko.records import Observation
 from seiko.zoo.sequences import uniform_sequences
 
@@ -50,17 +48,6 @@ CLONING: tuple[Constraint, ...] = (
 """What a synthesised part has to keep: no sites of two assembly standards, no long runs, even GC."""
 
 
-def sequence_genetic(
-    chain: Chain, domain: Domain[str], *, space: SequenceSpace, **settings: Any
-) -> GeneticAlgorithm[str]:
-    """The genetic algorithm with substitutions and crossovers of sequences; it starts from the chain."""
-    moves: dict[str, Any] = {
-        "mutate": partial(mutate_sequence, space=space),
-        "crossover": partial(crossover_sequence, space=space),
-    }
-    return GeneticAlgorithm(domain, sampler(chain, domain), **(moves | settings))
-
-
 @dataclass(frozen=True)
 class _Reading:
     """One design to what one measurement of it gives, infeasible ones included."""
@@ -72,7 +59,13 @@ class _Reading:
 
 
 def _task(space: SequenceSpace, domain_name: str, **fields: Any) -> Task:
-    rivals = {"genetic": partial(sequence_genetic, space=space)}
+    """A task whose rivals that search with moves have those of sequences."""
+    moves: dict[str, Any] = {
+        "mutate": partial(mutate_sequence, space=space),
+        "crossover": partial(crossover_sequence, space=space),
+    }
+    searchers = (methods.genetic, methods.adalead, methods.pool_bayes_opt)
+    rivals = {searcher.__name__: partial(searcher, **moves) for searcher in searchers}
     return Task(domain_name=domain_name, rivals=rivals, **fields)
 
 

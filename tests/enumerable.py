@@ -6,10 +6,12 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from seiko.chain import Chain
 from seiko.chains import DiffusionChain, Masked
 from seiko.networks import SequenceMLP
 
@@ -38,12 +40,17 @@ class Space:
 
 
 @torch.no_grad()
-def exact_law(chain: DiffusionChain, space: Space) -> Tensor:
-    """Probability of every design, in the order of `Space.designs`, [kinds^length]."""
+def exact_law(chain: Chain, space: Space) -> Tensor:
+    """Probability of every design under a chain that reveals one position a step, [kinds^length].
+
+    In the order of `Space.designs`.
+    """
     digits = space.states()
     masked = digits == space.kinds
     number = masked.sum(1)
-    table = chain.network(space.one_hot(digits), number / space.length, None).double().softmax(-1)
+    steps = (space.length - number).clamp_max(space.length - 1)
+    law: Any = chain.transition(space.one_hot(digits), steps)
+    table = law.log_probs.double().exp()
     law = torch.zeros(len(digits), dtype=torch.float64)
     law[space.index(torch.full((space.length,), space.kinds))] = 1.0
     for left in range(space.length, 0, -1):
