@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from seiko.benchmark.tasks.base import Method, Task
 from seiko.benchmark.tasks.molecules import MOLECULE_TASKS, molecule_genetic, molecule_task
-from seiko.benchmark.tasks.sequences import SEQUENCE_TASKS, sequence_genetic
+from seiko.benchmark.tasks.sequences import SEQUENCE_TASKS
 
-__all__ = ["TASKS", "Method", "Task", "molecule_genetic", "molecule_task", "sequence_genetic"]
+__all__ = ["TASKS", "Method", "Task", "molecule_genetic", "molecule_task"]
 
 TASKS: Mapping[str, Task] = {task.name: task for task in (*MOLECULE_TASKS, *SEQUENCE_TASKS)}
