@@ -108,8 +108,6 @@ def card_of(
         "length": recipe.length,
         "process": recipe.process,
         "both_strands": recipe.both_strands,
-        "features": recipe.features,
-        "feature_kind": recipe.feature_kind,
         **data.facts,
         "network": recipe.network,
         "parameters": sum(p.numel() for p in chain.parameters()),

@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,6 @@ class Recipe:
     steps: tuple[int, ...] = (50, 16, 8)
     both_strands: bool = False
     num_samples: int = 10_000
-    features: dict[str, Any] = field(default_factory=dict)
-    feature_kind: str = "embedding"
 
     @property
     def space(self) -> SequenceSpace:
@@ -79,8 +77,6 @@ TFBIND8: dict[str, Any] = {
     "alphabet": "DNA",
     "length": 8,
     "both_strands": True,
-    "feature_kind": "counts",
-    "features": {"words": [1, 2, 3], "both_strands": True},
 }
 GFP: dict[str, Any] = {
     "data": "gfp-variants",
@@ -110,7 +106,6 @@ RECIPES = {
         length=50,
         network={"kind": "convolution", "width": 32, "num_layers": 4, "kernel": 7},
         settings=_settings(800, 3e-3, 0.1, 64),
-        features={"one_hot": False, "words": [1, 2, 3]},
         num_samples=2000,
         steps=(16, 8),
     ),
@@ -120,7 +115,6 @@ RECIPES = {
         length=50,
         network={"kind": "mlp", "width": 96, "num_layers": 2},
         settings=_settings(8000, 1.5e-3, 0.1),
-        features={"words": [1, 2, 3]},
     ),
     "gfp-variants": Recipe(
         **GFP,

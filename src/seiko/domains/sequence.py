@@ -82,7 +82,7 @@ def sequence_domain(
     parent = None if parent is None else space.read(parent)
     if parent is not None:
         check_parent(space, parent, constraints)
-    chosen = features or default_features(space, both_strands=both_strands)
+    chosen = features or default_features(space, both_strands=both_strands, parent=parent)
 
     @lru_cache(maxsize=1 << 16)
     def why_invalid(design: str) -> str:
@@ -115,8 +115,16 @@ def sequence_domain(
     )
 
 
-def default_features(space: SequenceSpace, *, both_strands: bool = False) -> SequenceFeatures:
-    """Letters at their positions, and counts of words of up to four letters, where there are few enough."""
+def default_features(
+    space: SequenceSpace, *, both_strands: bool = False, parent: str | None = None
+) -> SequenceFeatures:
+    """Letters at their positions, and counts of words of up to four letters, where there are few enough.
+
+    With a parent, of one length and one strand, the mutations alone: what two designs keep of it tells
+    little.
+    """
+    if parent is not None and not (both_strands or space.is_variable):
+        return SequenceFeatures(space, parent=parent)
     kinds = len(space.alphabet.letters)
     words = tuple(k for k in (1, 2, 3, 4) if k <= space.length and kinds**k <= MOST_WORD_COUNTS)
     placed = not (space.is_variable and both_strands)

@@ -13,7 +13,6 @@ from seiko.chains.base import Process
 from seiko.domains.base import Domain
 from seiko.domains.sequence import sequence_domain
 from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
-from seiko.domains.sequence_features import SequenceFeatures
 from seiko.domains.sequence_space import SequenceSpace
 from seiko.errors import ParameterError
 from seiko.networks import SequenceConvolution, SequenceMLP, SequenceTransformer
@@ -85,16 +84,5 @@ def build(card: Mapping[str, Any], num_steps: int) -> tuple[DiffusionChain, Doma
     """The chain of a card, without its weights, and its domain."""
     space = space_of(card)
     network = sequence_network(space, card["process"], card["network"])
-    features = SequenceFeatures(space, **_tuples(card["features"]))
-    domain = sequence_domain(
-        space,
-        features=features,
-        feature_kind=card["feature_kind"],
-        parent=card.get("parent"),
-        both_strands=card["both_strands"],
-    )
+    domain = sequence_domain(space, parent=card.get("parent"), both_strands=card["both_strands"])
     return DiffusionChain(network, sequence_process(space, card["process"], num_steps)), domain
-
-
-def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
