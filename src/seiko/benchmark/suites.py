@@ -81,7 +81,7 @@ SMOKE = Suite(
     (
         Piece(("ehrlich-15", "ehrlich-15-1"), CONTROLS, 2),
         Piece(("promoters", "promoters-cloning", "gfp"), CONTROLS, 1),
-        Piece(("promoters",), ("seiko_ucb",), 1),
+        Piece(("smoke-promoters",), (*CONTROLS, "seiko_ucb"), 1),
     ),
 )
 STANDARD = Suite(
@@ -101,7 +101,7 @@ STANDARD = Suite(
 FULL = Suite(
     "full",
     "every task with every method, 10 seeds, for a cluster",
-    (Piece(("*",), EVERY, 10),),
+    (Piece(("[!s]*",), EVERY, 10),),  # all but those that are for smoke only
 )
 SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (SMOKE, STANDARD, FULL)}
 """By name."""
