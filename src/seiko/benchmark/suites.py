@@ -70,10 +70,9 @@ def _fits_any(pattern: str, tasks: Mapping[str, Task]) -> bool:
 
 _TF_STANDARD = tuple(f"tfbind-{factor}" for factor in ("CRX", "HOXB7", "NKX2-5", "PAX6", "SNAI2", "ZNF655"))
 _CHEAP_STANDARD = ("tfbind-SIX6", "tfbind-KLF11", *_TF_STANDARD)
-_COSTLY_STANDARD = (
-    "rna-L14*", "rna-L50*", "ehrlich-32*", "ehrlich-64*", "utr5*", "promoters*", "gfp*",
-)  # fmt: skip
-_COSTLIEST_STANDARD = ("rna-L100*", "pmo-*", "icons*")
+_QUICK_STANDARD = ("utr5*", "promoters*", "gfp*")
+_COSTLY_STANDARD = ("rna-L14*", "rna-L50*", "ehrlich-32*", "ehrlich-64*")
+_COSTLIEST_STANDARD = ("rna-L100*", "icons*", "pmo-*")
 
 SMOKE = Suite(
     "smoke",
@@ -90,12 +89,14 @@ STANDARD = Suite(
     (
         Piece(_CHEAP_STANDARD, CONTROLS, 10),
         Piece(_CHEAP_STANDARD, ("seiko_ucb",), 5),
-        Piece(("tfbind-SIX6", *_TF_STANDARD[:2]), EVERY, 3),
-        Piece(_COSTLY_STANDARD, CONTROLS, 5),
-        Piece(_COSTLY_STANDARD, ("seiko_ucb",), 3),
+        Piece(("tfbind-SIX6", _TF_STANDARD[0]), EVERY, 3),
+        Piece((*_QUICK_STANDARD, *_COSTLY_STANDARD), CONTROLS, 5),
+        Piece(_QUICK_STANDARD, ("seiko_ucb",), 3),
+        Piece(_COSTLY_STANDARD, ("seiko_ucb",), 2),
         Piece(_COSTLIEST_STANDARD, CONTROLS, 3),
-        Piece(_COSTLIEST_STANDARD, ("seiko_ucb",), 2),
-        Piece(("rna-L14-two", "utr5-cloning", "promoters-cloning", "gfp"), EVERY, 3),
+        Piece(("rna-L100*", "icons*"), ("seiko_ucb",), 2),
+        Piece(("pmo-*",), ("seiko_ucb",), 1),
+        Piece(("rna-L14-two", "utr5-cloning", "promoters-cloning", "gfp"), EVERY, 2),
     ),
 )
 FULL = Suite(
