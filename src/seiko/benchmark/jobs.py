@@ -109,8 +109,8 @@ def run_jobs(
     Args:
         jobs: The runs.
         path: File of JSON lines.
-        processes: Runs at a time. Above 1 each has a process of its own with one thread of torch; with 1
-            they are made in this process.
+        processes: Runs at a time. Above 1 each has a process of its own; with 1 they are made in this one.
+            Every run has one thread of torch, so that its numbers do not depend on this.
         tasks_from: As of `catalogue`.
         compact: Write `Result.compact`.
         num_samples: As of `run_method`.
@@ -131,7 +131,8 @@ def run_jobs(
     left = [job for job in dict.fromkeys(jobs) if job.identity not in done]
     book = _Book(Path(path), len(left), compact, tasks_from, watch or (lambda event: None))
     if processes == 1 or len(left) <= 1:
-        _one_by_one(left, book, tasks, num_samples)
+        with _one_thread():
+            _one_by_one(left, book, tasks, num_samples)
     else:
         _in_processes(left, book, min(processes, len(left)), num_samples)
     return book.failures
@@ -245,12 +246,14 @@ def _settle(job: Job, future: Future[Result], book: _Book) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Processes started meanwhile use one thread each for linear algebra."""
-    before = os.environ.get("OMP_NUM_THREADS")
+    """This process, and those started meanwhile, use one thread each for linear algebra."""
+    before, threads = os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()
     os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
     try:
         yield
     finally:
+        torch.set_num_threads(threads)
         if before is None:
             del os.environ["OMP_NUM_THREADS"]
         else:

@@ -7,7 +7,7 @@ for when a run needs them; without them `seiko.data` says what is missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -242,6 +242,7 @@ SEQUENCE_TASKS = (
     _utr_task(cloning=True),
     _promoter_task(cloning=False),
     _promoter_task(cloning=True),
+    replace(_promoter_task(cloning=False), name="smoke-promoters", num_rounds=2, num_queries=24),
     _gfp_task("control", "development"),
     _gfp_task("main", "test"),
 )
