@@ -10,6 +10,7 @@ import numpy as np
 
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import Chain, SupportsLoss
+from seiko.chains.clean import can_look_ahead
 from seiko.domains.base import Domain, FeatureKind
 from seiko.proposers.adalead import AdaLead
 from seiko.proposers.base import Proposer
@@ -243,6 +244,8 @@ def tempered_smc(
 ) -> TemperedSMC[Design]:
     """Tempered SMC: particles of the frozen chain tilted by ``mean + exploration * std``, without training.
 
+    They move by guided steps where the domain has soft features, else by the chain's own.
+
     Args:
         chain: The pre-trained chain.
         domain: What its states are.
@@ -251,7 +254,11 @@ def tempered_smc(
         kl_target: Wanted KL to the pre-trained chain in nats; None to give `kl_weight` itself.
         **settings: Of `TemperedSMC`.
     """
-    options: dict[str, Any] = {"acquisition": UpperConfidenceBound(exploration)}
+    has_gradient = domain.soft_features is not None and can_look_ahead(chain)
+    options: dict[str, Any] = {
+        "acquisition": UpperConfidenceBound(exploration),
+        "proposal": "guided" if has_gradient else "chain",
+    }
     return TemperedSMC(
         chain,
         domain,

@@ -177,6 +177,11 @@ def test_bad_settings_name_the_knob(name, options, message):
         MAKERS[name](**options)
 
 
+def test_particles_are_guided_where_that_is_possible():
+    assert methods.tempered_smc(*materials()).proposal == "chain"
+    assert methods.tempered_smc(materials()[0], SOFT_WORDS).proposal == "guided"
+
+
 def test_settings_of_one_method():
     with pytest.raises(ParameterError, match="measure_samples"):
         MAKERS["guidance"](measure_samples=1)

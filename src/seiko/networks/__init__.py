@@ -3,6 +3,7 @@
 from seiko.networks.adapters import DiffusersNetwork, PromptNetwork
 from seiko.networks.guidance import ClassifierFreeGuidance
 from seiko.networks.lora import LoRA, add_lora, load_lora, save_lora
+from seiko.networks.markov import MarkovPosterior
 from seiko.networks.mlp import SequenceMLP, VectorMLP
 from seiko.networks.molecular_graph import MolecularGraphNetwork
 from seiko.networks.sequence import SequenceConvolution, SequenceTransformer
@@ -11,6 +12,7 @@ __all__ = [
     "ClassifierFreeGuidance",
     "DiffusersNetwork",
     "LoRA",
+    "MarkovPosterior",
     "MolecularGraphNetwork",
     "PromptNetwork",
     "SequenceConvolution",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seiko.chains import DiffusionChain, Masked, Uniform
 from seiko.chains.base import Process
@@ -15,10 +15,11 @@ from seiko.domains.sequence import sequence_domain
 from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
 from seiko.domains.sequence_space import SequenceSpace
 from seiko.errors import ParameterError
-from seiko.networks import SequenceConvolution, SequenceMLP, SequenceTransformer
+from seiko.networks import MarkovPosterior, SequenceConvolution, SequenceMLP, SequenceTransformer
 
 ALPHABETS: Mapping[str, Alphabet] = {"DNA": DNA, "RNA": RNA, "protein": PROTEIN}
 NETWORKS = {"mlp": SequenceMLP, "convolution": SequenceConvolution, "transformer": SequenceTransformer}
+SMALL: Mapping[str, Any] = {"kind": "mlp", "width": 128}
 ProcessName = Literal["masked", "mutation"]
 
 
@@ -65,14 +66,57 @@ def uniform_sequences(
         >>> [len(design) for design in space.decode(state)]
         [14, 14]
     """
+    built = _zero_headed(space, process, network or SMALL, seed)
+    steps = num_steps or min(space.length, 16)
+    return DiffusionChain(built, sequence_process(space, process, steps))
+
+
+def markov_sequences(
+    space: SequenceSpace,
+    initial: Tensor,
+    transitions: Tensor,
+    *,
+    num_steps: int | None = None,
+    network: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> DiffusionChain:
+    """A masked chain whose law is a Markov law, without training: where it is known what may follow what.
+
+    With one position a step the law is exact (`MarkovPosterior`). Positions that are revealed in one step do
+    not see each other, so fewer steps are faster and let some forbidden pairs through.
+
+    Args:
+        space: Alphabet and one length.
+        initial: Probabilities of the first letter, [letters].
+        transitions: From row to column, [letters, letters].
+        num_steps: Steps; the length by default.
+        network: Of the residual, as in a card; ``{"kind": "mlp", "width": 128}`` by default.
+        seed: Of the layers before the last.
+
+    Raises:
+        ParameterError: If lengths vary, or the probabilities do not fit.
+    """
+    if space.is_variable or len(initial) != space.kinds or transitions.shape != (space.kinds, space.kinds):
+        raise ParameterError(
+            f"A Markov law of {space} needs one length, {space.kinds} first probabilities and a square table "
+            f"of them; got {list(initial.shape)} and {list(transitions.shape)}."
+        )
+    residual = _zero_headed(space, "masked", network or SMALL, seed)
+    law = MarkovPosterior(initial, transitions, residual)
+    return DiffusionChain(law, sequence_process(space, "masked", num_steps or space.length))
+
+
+def _zero_headed(
+    space: SequenceSpace, process: ProcessName, settings: Mapping[str, Any], seed: int
+) -> nn.Module:
+    """A network that gives 0 until it is trained."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = sequence_network(space, process, network or {"kind": "mlp", "width": 128})
+        built = sequence_network(space, process, settings)
     last = [module for module in built.modules() if isinstance(module, nn.Linear)][-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
-    steps = num_steps or min(space.length, 16)
-    return DiffusionChain(built, sequence_process(space, process, steps))
+    return built
 
 
 def space_of(card: Mapping[str, Any]) -> SequenceSpace:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
+import torch
+
 from seiko import methods, zoo
 from seiko.benchmark.tasks.base import Task
 from seiko.chain import Chain
@@ -26,7 +28,7 @@ from seiko.oracles import gfp_brightness, promoter_strength, ribosome_load, rna_
 from seiko.oracles.base import SequenceOracle
 from seiko.oracles.ehrlich import Ehrlich
 from seiko.records import Observation
-from seiko.zoo.sequences import uniform_sequences
+from seiko.zoo.sequences import markov_sequences, uniform_sequences
 
 Split = Literal["development", "test"]
 
@@ -136,33 +138,34 @@ def ehrlich_function(length: int, instance: int) -> Ehrlich:
 
 
 def ehrlich_task(length: int, instance: int = 0) -> Task:
-    """An Ehrlich function: 128 feasible designs are given, then 9 rounds of 128, 1,280 queries in all.
+    """An Ehrlich function from a chain over its feasible designs: 10 rounds of 128.
 
-    Of uniform sequences of 32 letters 0.2 % are feasible, so a search without a feasible start finds none;
-    the start is drawn from the function's own Markov chain. Infeasible designs count as queries.
+    Of uniform sequences of 32 letters .1 % are feasible, so a search without knowledge of that finds none;
+    the pre-trained chain has the law of the function's own Markov chain (`markov_sequences`), but for what
+    16 steps let through. Infeasible designs count as queries.
     """
     motifs, motif_length = EHRLICH_SHAPES[length]
     space = SequenceSpace(Alphabet("Ehrlich", ehrlich_functions.LETTERS[:EHRLICH_STATES]), length)
 
-    def start(seed: int) -> Sequence[str]:
-        drawn = ehrlich_function(length, instance).initial_solutions(256, seed=seed)
-        return list(dict.fromkeys(drawn))[:128]
+    def load() -> tuple[Chain, Domain[Any]]:
+        transitions = torch.tensor(ehrlich_function(length, instance).transitions)
+        initial = torch.full((EHRLICH_STATES,), 1 / EHRLICH_STATES)
+        chain = markov_sequences(space, initial, transitions, num_steps=min(length, 16))
+        return chain, sequence_domain(space)
 
     return _task(
         space,
         "ehrlich",
         name=f"ehrlich-{length}" + (f"-{instance}" if instance else ""),
         split="test" if instance else "development",
-        chain_name=f"uniform over {EHRLICH_STATES} letters",
+        chain_name=f"Markov chain of {EHRLICH_STATES} letters",
         oracle=lambda: _Reading(ehrlich_function(length, instance)),
         reward_name="Ehrlich value",
         definition=f"product over {motifs} spaced motifs of {motif_length} letters of the share that is "
-        f"present, 0 to 1; designs with a banned transition are infeasible; instance {instance}; 128 "
-        "feasible designs are given first",
-        num_rounds=9,
+        f"present, 0 to 1; designs with a banned transition are infeasible; instance {instance}",
+        num_rounds=10,
         num_queries=128,
-        load=_uniform(space),
-        start=start,
+        load=load,
     )
 
 
