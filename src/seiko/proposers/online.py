@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from seiko import shares
 from seiko.acquisitions import Acquisition, BoundAcquisition, Mean
 from seiko.chain import Chain, fork, frozen
 from seiko.checkpoints import load_weights, tensors_from_bytes, tensors_to_bytes
@@ -198,7 +199,7 @@ class OnlineFineTuner(Generic[Design]):
         designs = pool.designs[:num_queries]
         if chosen_by_score:
             assert score is not None
-            features = self.domain.features(pool.designs)
+            features = shares.current().rows(pool.designs, self.domain.features)
             wanted = self._wanted(score, features, history, generator)
             rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
             designs = [pool.designs[row] for row in rows]
