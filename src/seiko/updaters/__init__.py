@@ -2,10 +2,12 @@
 
 from seiko.updaters.backprop import RewardBackprop
 from seiko.updaters.base import KLPenalty, KLTarget, Objective, Updater, UpdateReport
+from seiko.updaters.fewer_steps import FewerSteps
 from seiko.updaters.policy_gradient import PolicyGradient
 from seiko.updaters.reward_weighted import RewardWeighted
 
 __all__ = [
+    "FewerSteps",
     "KLPenalty",
     "KLTarget",
     "Objective",
