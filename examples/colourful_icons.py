@@ -16,7 +16,7 @@ import torch
 from seiko import Campaign, methods, run, zoo
 from seiko.benchmark.tasks.images import pixel_updater
 from seiko.campaign import CallableFeedback
-from seiko.domains.image_folder import save_images
+from seiko.domains.image_format import save_images
 from seiko.oracles.image_properties import colourfulness
 from seiko.proposers.online import load_chain
 from seiko.proposers.sampling import draw_designs

@@ -106,10 +106,11 @@ class Meter:
         self.device, self.calls, self.rows = device, 0, 0
 
     def watch(self, network: nn.Module) -> None:
-        network.register_forward_pre_hook(self._count)
+        # A function, not a method: a copy of the network would bring a copy of the meter with it.
+        def count(module: nn.Module, args: tuple[Any, ...]) -> None:
+            self.calls, self.rows = self.calls + 1, self.rows + len(args[0])
 
-    def _count(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self.calls, self.rows = self.calls + 1, self.rows + len(args[0])
+        network.register_forward_pre_hook(count)
 
     def start(self) -> None:
         self.calls = self.rows = 0
