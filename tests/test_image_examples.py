@@ -90,9 +90,9 @@ def test_aesthetic_stable_diffusion_leaves_an_adapter_for_the_stock_pipeline(tmp
 
     example = loaded("aesthetic_stable_diffusion")
     example.main(
-        tmp_path / "run", str(folder), reward=reward, queries=4, pool=8, steps=4, batch=8, iterations=2
+        tmp_path / "run", str(folder), reward=reward, queries=2, pool=4, steps=3, batch=4, iterations=1
     )
-    assert len(asked) == 20 and set(asked) <= set(example.PROMPTS)
+    assert len(asked) == 10 and set(asked) <= set(example.PROMPTS)
     assert "pytorch_lora_weights.safetensors" in capsys.readouterr().out
     stock = diffusers.StableDiffusionPipeline.from_pretrained(folder)
     stock.load_lora_weights(tmp_path / "run" / "lora")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import socket
@@ -18,13 +19,14 @@ accelerate = pytest.importorskip("accelerate", reason="accelerate is not install
 pytest.importorskip("PIL", reason="pillow is not installed (extra `images`)")
 
 from launched_campaign import proposer, run_campaign, world  # noqa: E402
-from seiko import Campaign, shares  # noqa: E402
+from seiko import Campaign, Observation, parallel, shares  # noqa: E402
 from seiko.chain import fork, rollout  # noqa: E402
 from seiko.checkpoints import tensors_from_bytes  # noqa: E402
-from seiko.errors import CampaignError, ParameterError  # noqa: E402
+from seiko.errors import CampaignError, ObservationError, ParameterError  # noqa: E402
 from seiko.proposers.online import WEIGHTS  # noqa: E402
 from seiko.proposers.sampling import draw_designs  # noqa: E402
 from seiko.shares import Team, working  # noqa: E402
+from seiko.updaters import fewer_steps  # noqa: E402
 from seiko.updaters.training import Descent  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -104,6 +106,31 @@ def test_mixed_precision_is_for_networks_and_states_stay_single():
         Team(1, alone(mixed_precision="fp16"))
     with pytest.raises(ParameterError, match="`shares` must be an integer >= 1; got 0"):
         Team(0)
+
+
+def test_a_feedback_that_leaves_designs_out_is_refused_and_they_stay_awaited(tmp_path):
+    class Short:
+        def evaluate(self, designs):
+            return [Observation(1.0) for _ in designs][1:]
+
+    chain, domain = world()
+
+    def make(shared):
+        return Campaign.create(tmp_path / "run", domain=domain, proposer=shared, budget=4, num_queries=4)
+
+    arguments = (make, proposer(chain, domain), Short())
+    with pytest.raises(ObservationError, match="3 observations for 4 designs"):
+        parallel.run(*arguments, accelerator=alone())
+    again = Campaign.open(tmp_path / "run", domain=domain, proposer=proposer(chain, domain))
+    assert len(again.history.open) == 4
+    with pytest.raises(ParameterError, match="`block` must be an integer >= 1; got 0"):
+        parallel.run(*arguments, accelerator=alone(), block=0)
+
+
+@pytest.mark.parametrize("module", [shares, fewer_steps])
+def test_examples(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0 and found.failed == 0
 
 
 def _free_port():

@@ -11,6 +11,7 @@ import torch
 from seiko.campaign import feedback as feedbacks
 from seiko.campaign.campaign import Campaign
 from seiko.campaign.feedback import Feedback
+from seiko.errors import ObservationError, ParameterError
 from seiko.proposers.base import Proposal, Proposer
 from seiko.records import History, Observation, Trial
 from seiko.shares import Team, working
@@ -50,8 +51,11 @@ def run(
         The proposer's last report, on every process.
 
     Raises:
+        ObservationError: As `seiko.run`.
         ParameterError: If the accelerator's mixed precision needs scaled gradients, or a number is too small.
     """
+    if isinstance(block, bool) or not isinstance(block, int) or block < 1:
+        raise ParameterError(f"`block` must be an integer >= 1; got {block!r}.")
     team = Team(accelerator.num_processes if shares is None else shares, accelerator)
     with working(team):
         if team.rank:
@@ -180,4 +184,9 @@ class _SharedFeedback:
         for start in range(0, len(trials), size):
             some = trials[start : start + size]
             told = self.evaluate([trial.design for trial in some])
+            if len(told) != len(some):
+                raise ObservationError(
+                    f"The processes gave {len(told)} observations for {len(some)} designs.",
+                    hint="Nothing of these was told; the trials are still awaited.",
+                )
             yield {trial.id: observation for trial, observation in zip(some, told, strict=True)}

@@ -52,7 +52,7 @@ class FewerSteps:
         return tuned.with_process(chain.process), report  # type: ignore[attr-defined]
 
     def _coarse(self, chain: Chain) -> Any:
-        process = getattr(chain, "process", None)
+        process: Any = getattr(chain, "process", None)
         if not hasattr(process, "with_steps"):
             raise ParameterError(
                 f"{type(process or chain).__name__} cannot be had in fewer steps.",
