@@ -32,7 +32,7 @@ from seiko.domains.image_format import ImageFormat, pillow, to_png
 from seiko.oracles.image_properties import colourfulness, contrast, jpeg_size
 from seiko.pretraining import Pretraining, pretrain
 from seiko.typing import State
-from seiko.zoo.pixels import build_pixels
+from seiko.zoo.pixels import build as build_pixels
 
 SCHEDULER = {
     "_class_name": "DDIMScheduler",
@@ -211,6 +211,7 @@ def export(name: str, data: Path, work: Path) -> None:
     log = [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
     card |= {
         "name": name,
+        "family": "pixels",
         "parameters": sum(p.numel() for p in chain.parameters()),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "images": len(rows),

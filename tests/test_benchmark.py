@@ -169,6 +169,8 @@ def test_bad_arguments(call, message):
 
 def test_the_tasks_that_are_named():
     assert TASKS["qm9-penalized-logp"].budget == 300
-    assert all(name == task.name and "genetic" in task.methods for name, task in TASKS.items())
+    assert all(name == task.name for name, task in TASKS.items())
+    # Moves on pixels leave what a chain draws: images have no genetic algorithm.
+    assert all("genetic" in task.methods or task.domain_name == "image" for task in TASKS.values())
     assert {task.split for task in TASKS.values()} == {"development", "test"}
     assert versions()["torch"]

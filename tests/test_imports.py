@@ -15,14 +15,14 @@ ROOT = Path(seiko.__file__).parent
 
 LAYERS = [
     {"errors", "typing"},
-    {"tree", "records", "results", "data", "memory"},
+    {"tree", "records", "results", "data", "memory", "shares"},
     {"distributions", "schedules", "checkpoints", "graphs", "tables", "config", "theory", "comparison"},
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},
     {"acquisitions", "updaters"},
     {"proposers"},
     {"campaign"},
-    {"methods", "zoo", "oracles"},
+    {"methods", "zoo", "oracles", "parallel"},
     {"benchmark"},
     {"web", "testing", "tracking"},
     {"cli"},

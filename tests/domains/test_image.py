@@ -123,11 +123,11 @@ def test_prompts_are_drawn_evenly_in_random_order():
 def test_metrics_of_known_images():
     metrics = image_domain(FORM).metrics
     black, white = (Image.new("RGB", (8, 6), value) for value in ("black", "white"))
-    assert metrics["pixel_diversity"]([black, white]) == pytest.approx(1.0)
-    assert metrics["pixel_diversity"]([black, black]) == 0.0
+    assert metrics["diversity"]([black, white]) == pytest.approx(1.0)
+    assert metrics["diversity"]([black, black]) == 0.0
     assert metrics["feature_diversity"]([white, white]) == pytest.approx(0.0, abs=1e-12)
     assert metrics["distinct"]([black, white, black, black]) == 0.5
-    assert metrics["pixel_diversity"]([black]) == 0.0
+    assert metrics["diversity"]([black]) == 0.0
     assert 0 < metrics["feature_diversity"](_designs()) < 1
 
 

@@ -220,3 +220,34 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
     monkeypatch.setattr(network.model, "forward", wrong)
     with pytest.raises(RuntimeError, match="multiplied"):
         network(_draw(1, 3, 8, 8), torch.ones(1))
+
+
+def test_repeated_blocks_are_compiled_and_a_copy_compiles_its_own():
+    graphs = []
+
+    def backend(module, inputs):
+        graphs.append(module)
+        return module.forward
+
+    unet = text_unet()
+    shape = {"event_shape": (4, 8, 8), "num_steps": 3}
+    text = torch.randn(2, 5, 16, generator=generator())
+    plain = diffusers_chain(unet, diffusers.DDIMScheduler(), **shape)
+    state = torch.randn(2, 4, 8, 8, generator=generator())
+    expected = plain.transition(state, 1, text).mean
+    chain = diffusers_chain(unet, diffusers.DDIMScheduler(), compile={"backend": backend}, **shape)
+    assert not graphs
+    torch.testing.assert_close(chain.transition(state, 1, text).mean, expected)
+    count = len(graphs)
+    assert count > 0
+    twin = fork(chain)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.mul_(1.5)
+    changed = twin.transition(state, 1, text).mean
+    assert not torch.allclose(changed, expected)  # the copy's own weights, not those it was compiled with
+    torch.testing.assert_close(chain.transition(state, 1, text).mean, expected)
+    changed.sum().backward()
+    assert any(p.grad is not None for p in twin.parameters())
+    with pytest.raises(ParameterError, match="no repeated blocks"):
+        diffusers_chain(pixel_unet(), diffusers.DDIMScheduler(), event_shape=(3, 8, 8), compile=True)

@@ -52,7 +52,7 @@ def plain_objective(chain, batch_size, seed):
 
 
 def loss_gradient(updater, chain, seed=0):
-    loss = updater._loss(chain, objective(), 1.0, torch.Generator().manual_seed(seed))
+    loss = updater._loss(chain, objective(), 1.0, updater.batch_size, torch.Generator().manual_seed(seed))
     return loss, torch.autograd.grad(loss, list(chain.parameters()))
 
 
@@ -122,7 +122,9 @@ def count_of_saved_tensors(updater):
     """Tensors kept for the backward pass."""
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(1) or t, lambda t: t):
-        updater._loss(gaussian_chain(0), objective(), 1.0, torch.Generator().manual_seed(0))
+        updater._loss(
+            gaussian_chain(0), objective(), 1.0, updater.batch_size, torch.Generator().manual_seed(0)
+        )
     return len(saved)
 
 

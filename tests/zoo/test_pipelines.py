@@ -20,7 +20,7 @@ from pipeline_comparison import Recorded, compare, require_equal
 from seiko.chain import rollout, sample
 from seiko.domains.image_format import PROMPT
 from seiko.errors import DeterministicChainError, ParameterError, WeightsError
-from seiko.networks import LoRA, save_lora
+from seiko.networks import DiffusersNetwork, LoRA, save_lora
 from seiko.testing import check_chain, check_domain
 from seiko.testing.chains import perturbed
 from seiko.zoo import load_pipeline
@@ -77,6 +77,49 @@ def test_a_trained_adapter_is_loaded_by_the_stock_pipeline(sd_folder, tmp_path):
     assert compare(stock, chain, domain, [0, 0], num_steps=4, **call)[1] <= 1e-3
 
 
+def _drawn(pipeline, **options):
+    pipeline.set_progress_bar_config(disable=True)
+    call = {"prompt": "a cat", "num_inference_steps": 3, "generator": generator(), "output_type": "np"}
+    return torch.from_numpy(pipeline(**(call | options)).images)
+
+
+def test_other_features_of_the_stock_pipeline_work_on_the_result(sd_folder, tmp_path):
+    chain, _ = load_pipeline(sd_folder, prompts=["a cat"], num_steps=4, train=LoRA(rank=2))
+    save_lora(perturbed(chain, 0.3), tmp_path / "lora")
+    stock = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder)
+    base = _drawn(stock)
+    stock.load_lora_weights(tmp_path / "lora", adapter_name="ours")
+    full = _drawn(stock)
+    assert (full - base).abs().max() > 0.01
+    # a part of it, none of it, and beside another adapter
+    stock.set_adapters("ours", adapter_weights=0.5)
+    half = _drawn(stock)
+    assert (half - base).abs().max() > 1e-3 and (half - full).abs().max() > 1e-3
+    stock.disable_lora()
+    torch.testing.assert_close(_drawn(stock), base, atol=1e-4, rtol=0)
+    stock.enable_lora()
+    stock.load_lora_weights(tmp_path / "lora", adapter_name="again")
+    stock.set_adapters(["ours", "again"], adapter_weights=[0.5, 0.5])
+    torch.testing.assert_close(_drawn(stock), full, atol=1e-3, rtol=0)
+    stock.delete_adapters("again")
+    stock.set_adapters("ours")
+    # several images of a prompt, a negative prompt, another sampler, an image to start from
+    options = {"num_images_per_prompt": 2, "negative_prompt": "a dog", "guidance_scale": 3.0}
+    assert _drawn(stock, **options).shape == (2, 16, 16, 3)
+    again = diffusers.StableDiffusionImg2ImgPipeline.from_pipe(stock)
+    picture = torch.rand(1, 3, 16, 16, generator=generator())
+    assert torch.isfinite(_drawn(again, image=picture, strength=0.9)).all()
+    stock.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(stock.scheduler.config)
+    assert torch.isfinite(_drawn(stock)).all()
+    # written down as one model without adapters
+    fast = _drawn(stock)
+    stock.fuse_lora()
+    stock.unload_lora_weights()
+    stock.save_pretrained(tmp_path / "fused")
+    fused = diffusers.StableDiffusionPipeline.from_pretrained(tmp_path / "fused")
+    torch.testing.assert_close(_drawn(fused), fast, atol=1e-3, rtol=0)
+
+
 def test_it_keeps_the_rules(sd_folder):
     options = {"prompts": ["a cat", "a dog"], "num_steps": 3, "train": LORA}
     condition = torch.tensor([0, 1, 1, 0])
@@ -123,10 +166,18 @@ def test_velocity_prediction_of_stable_diffusion_2(tmp_path):
     require_equal(compare(stock, chain, domain, [0, 0], num_steps=4, prompt=["cat"] * 2, guidance_scale=1.0))
 
 
-def test_full_fine_tuning_trains_the_denoiser_alone(sd_folder):
-    chain, _ = load_pipeline(sd_folder, prompts=["cat"], num_steps=2, train="all")
+def test_full_fine_tuning_trains_the_denoiser_alone_and_is_saved_by_diffusers(sd_folder, tmp_path):
+    chain, domain = load_pipeline(sd_folder, prompts=["cat"], num_steps=4, train="all")
     trained = sum(p.numel() for p in chain.parameters() if p.requires_grad)
     assert trained == sum(p.numel() for p in text_unet().parameters())
+    tuned = perturbed(chain, 0.01)
+    denoiser = next(part for part in tuned.modules() if isinstance(part, DiffusersNetwork)).model
+    denoiser.save_pretrained(tmp_path / "unet")
+    unet = diffusers.UNet2DConditionModel.from_pretrained(tmp_path / "unet")
+    stock = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder, unet=unet)
+    call = {"prompt": ["cat"], "guidance_scale": 7.5}
+    require_equal(compare(stock, tuned, domain, [0], num_steps=4, **call))
+    assert compare(stock, chain, domain, [0], num_steps=4, **call)[0] > 1e-3
 
 
 def test_half_precision_computes_in_half_and_keeps_states_single(sd_folder):

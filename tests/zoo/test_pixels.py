@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from image_world import generator
+from seiko import zoo
 from seiko.chain import sample
 from seiko.domains.image_format import PROMPT
+from seiko.errors import WeightsError
 from seiko.pretraining import Pretraining
 from seiko.testing import check_chain, check_domain
-from seiko.zoo.pixels import build_pixels
+from seiko.zoo.pixels import build as build_pixels
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -103,6 +105,24 @@ def test_training_is_cut_off_goes_on_and_is_exported(recipe, tmp_path, monkeypat
     assert {path.name for path in folder.iterdir()} == {
         "weights.safetensors", "card.json", "card.md", "samples.png",
     }  # fmt: skip
+    _check_loads(monkeypatch, recipe, folder, tmp_path / "run")
+
+
+def _check_loads(monkeypatch, recipe, folder, work):
+    """What was exported is a chain of the zoo: by name, with the trained weights, refused when damaged."""
+    monkeypatch.setattr(zoo, "files", lambda package: folder.parent)
+    assert zoo.names() == ["fashion-28"]
+    chain, domain = zoo.load("fashion-28")
+    assert chain.num_steps == 2 and zoo.load("fashion-28", num_steps=5)[0].num_steps == 5
+    trained, _ = recipe.averaged("fashion-28", work)
+    for name, tensor in chain.network.state_dict().items():
+        torch.testing.assert_close(tensor, trained[name], atol=1e-3, rtol=1e-3)
+    condition = domain.condition(2, generator())
+    states = sample(chain, 2, condition=condition, generator=generator())
+    assert all(domain.is_valid(design) for design in domain.decode(states, condition))
+    (folder / "weights.safetensors").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match="sha256"):
+        zoo.load("fashion-28")
 
 
 class _Stop:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from seiko import tree
+from seiko import shares, tree
 from seiko.distributions import Distribution
 from seiko.errors import ParameterError
 from seiko.typing import Condition, State
@@ -84,7 +84,16 @@ class DiffusionChain(nn.Module):
         """The law of the next state, given `state` at `step`: one call of the network."""
         first = next(tree.leaves(state))
         time = self.process.time(step, first).expand(len(first))
-        return self.process.transition(state, self.network(state, time, condition), step)
+        return self.process.transition(state, self._predicted(state, time, condition), step)
+
+    def _predicted(self, state: State, time: Tensor, condition: Condition) -> State:
+        """The network's prediction: in a team's mixed precision if it has one, and back in the states'."""
+        team = shares.current()
+        if team.accelerator is None:
+            return self.network(state, time, condition)
+        with team.autocast():
+            prediction = self.network(state, time, condition)
+        return tree.tree_map(lambda leaf: leaf.to(time.dtype), prediction)
 
     def corrupt(self, data: State, step: Tensor, generator: torch.Generator | None = None) -> State:
         """Data noised to the level of `step`, [batch] integers."""
@@ -97,7 +106,7 @@ class DiffusionChain(nn.Module):
         first = next(tree.leaves(data))
         step = torch.randint(self.num_steps, (len(first),), generator=generator, device=first.device)
         state = self.corrupt(data, step, generator)
-        prediction = self.network(state, self.process.time(step, first), condition)
+        prediction = self._predicted(state, self.process.time(step, first), condition)
         return self.process.loss(prediction, data, state, step)
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from seiko.chains.base import level
-from seiko.chains.gaussian import FlowVelocity, Prediction, _GaussianTraining, check_eta, check_times
+from seiko.chains.gaussian import (
+    FlowVelocity,
+    Prediction,
+    _GaussianTraining,
+    check_eta,
+    check_times,
+    chosen_levels,
+)
 from seiko.distributions import Gaussian
 from seiko.errors import DeterministicChainError, ParameterError
 
@@ -70,6 +77,16 @@ class FlowDDIM(_GaussianTraining):
     @property
     def num_steps(self) -> int:
         return len(self.sigmas) - 1
+
+    def with_steps(self, num_steps: int) -> FlowDDIM:
+        """The same model in fewer steps: evenly chosen levels of this process, its first and last among them.
+
+        Raises:
+            ParameterError: If `num_steps` is not in 1 ... this process's own.
+        """
+        kept = chosen_levels(self.num_steps, num_steps)
+        own = self.sigmas[:-1] if self.times is None else self.times
+        return replace(self, sigmas=self.sigmas[kept], times=own[kept[:-1]])
 
     def alpha_sigma(self, step: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """``1 - s`` and ``s`` at `step`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -146,6 +146,13 @@ def check_times(times: Tensor | None, num_steps: int) -> None:
         )
 
 
+def chosen_levels(own: int, num_steps: int) -> Tensor:
+    """Which of the levels 0 to `own` are those of a process with fewer steps, [num_steps + 1]."""
+    if isinstance(num_steps, bool) or not isinstance(num_steps, int) or not 1 <= num_steps <= own:
+        raise ParameterError(f"`num_steps` must be an integer from 1 to {own}; got {num_steps!r}.")
+    return torch.linspace(0, own, num_steps + 1).round().long()
+
+
 @dataclass(frozen=True, eq=False)
 class DDIM(_GaussianTraining):
     """Generalised denoising steps (Song, Meng & Ermon 2021); eta = 1 is DDPM.
@@ -201,6 +208,16 @@ class DDIM(_GaussianTraining):
     @property
     def num_steps(self) -> int:
         return len(self.alpha_bar) - 1
+
+    def with_steps(self, num_steps: int) -> DDIM:
+        """The same model in fewer steps: evenly chosen levels of this process, its first and last among them.
+
+        Raises:
+            ParameterError: If `num_steps` is not in 1 ... this process's own.
+        """
+        kept = chosen_levels(self.num_steps, num_steps)
+        own = 1 - torch.arange(self.num_steps) / self.num_steps if self.times is None else self.times
+        return replace(self, alpha_bar=self.alpha_bar[kept], times=own[kept[:-1]])
 
     def alpha_sigma(self, step: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """``sqrt(alpha_bar)`` and ``sqrt(1 - alpha_bar)`` at `step`."""

@@ -70,7 +70,7 @@ def image_domain(
 ) -> Domain[Image]:
     """PIL images of one size and mode as designs.
 
-    Metrics, of the valid designs: ``pixel_diversity``, ``feature_diversity`` and ``distinct``.
+    Metrics, of the valid designs: ``diversity`` (`pixel_diversity`), ``feature_diversity`` and ``distinct``.
 
     Args:
         form: Size and mode.
@@ -122,7 +122,7 @@ def image_domain(
         formats=FORMATS,
         soft_features=work.soft_features if soft else None,
         metrics={
-            "pixel_diversity": lambda designs: pixel_diversity(fits(designs), form),
+            "diversity": lambda designs: pixel_diversity(fits(designs), form),
             "feature_diversity": lambda designs: feature_diversity(fits(designs), work.features),
             "distinct": lambda designs: len(set(map(image_key, fits(designs)))) / max(len(designs), 1),
         },

@@ -33,6 +33,8 @@ class DiffusersNetwork(nn.Module):
         flow: The time is a noise level and is given as ``time * T`` (flow matching), instead of the time step
             ``time * T - 1``, an integer.
         fixed: Arguments that are the same for all rows and all calls, such as ``img_ids`` of Flux.
+        compile: Compile the blocks that the model repeats, one kind once (regional ``torch.compile``); a
+            mapping is given to it as options. Copies compile their own when they are first called.
 
     Shape:
         state [batch, ...], time [batch] in (0, 1] -> [batch, ...] like the state.
@@ -61,9 +63,12 @@ class DiffusersNetwork(nn.Module):
         num_train_timesteps: int = 1000,
         flow: bool = False,
         fixed: Mapping[str, Any] | None = None,
+        compile: bool | Mapping[str, Any] = False,
     ) -> None:
         super().__init__()
         self.model = model.eval()
+        self._compile = _checked_compile(model, compile)
+        self._compiled = 0  # the model whose blocks are compiled: a copy's are not
         self.num_train_timesteps, self.flow = num_train_timesteps, flow
         self.register_buffer("like", torch.zeros(()), persistent=False)  # states in single precision
         self._accepted = tuple(inspect.signature(model.forward).parameters)
@@ -86,6 +91,9 @@ class DiffusersNetwork(nn.Module):
         given: dict[str, Any] = {name: self.get_buffer(f"fixed_{name}") for name in self._fixed}
         for name, leaf in self._named(condition).items():
             _put(given, name.split("."), leaf.to(self.dtype) if leaf.is_floating_point() else leaf)
+        if self._compile is not None and self._compiled != id(self.model):
+            self.model.compile_repeated_blocks(**self._compile)  # type: ignore[operator]
+            self._compiled = id(self.model)
         steps = time * self.num_train_timesteps
         steps = steps.to(self.dtype) if self.flow else (steps - 1).round().long()
         with memory.explained(f"A call of {type(self.model).__name__} on {len(state)} rows"):
@@ -115,6 +123,17 @@ class DiffusersNetwork(nn.Module):
                 f"{type(self.model).__name__} does not take {unknown}; it takes {list(self._accepted)}."
             )
         return condition
+
+
+def _checked_compile(model: nn.Module, compile: bool | Mapping[str, Any]) -> dict[str, Any] | None:
+    if compile is False:
+        return None
+    if not getattr(model, "_repeated_blocks", None):
+        raise ParameterError(
+            f"{type(model).__name__} names no repeated blocks, so there is no region to compile.",
+            hint="Leave `compile` out, or compile the model itself.",
+        )
+    return {} if compile is True else dict(compile)
 
 
 def _put(tree_of_arguments: dict[str, Any], path: list[str], leaf: Tensor) -> None:

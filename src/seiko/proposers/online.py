@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from seiko import shares
 from seiko.acquisitions import Acquisition, Mean
 from seiko.chain import Chain, fork, frozen
 from seiko.checkpoints import load_weights, tensors_from_bytes, tensors_to_bytes
@@ -248,7 +249,8 @@ class OnlineFineTuner(Generic[Design]):
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """Add generations of variations to a pool; the features and scores of all that is in it."""
-        features = self.domain.features(pool.designs)
+        team = shares.current()
+        features = team.rows(pool.designs, self.domain.features)
         wanted = score(features).double()
         if not self.num_generations:
             return features, wanted
@@ -259,7 +261,7 @@ class OnlineFineTuner(Generic[Design]):
             parents = [told[row] if row < len(told) else pool.designs[row - len(told)] for row in best]
             children = draw_variations(chain, self.domain, parents, self.pool_size // 2, generator)
             if new := pool.add(children, self.domain):
-                added = self.domain.features(new)
+                added = team.rows(new, self.domain.features)
                 features = torch.cat([features, added])
                 wanted = torch.cat([wanted, score(added).double()])
         return features, wanted

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from seiko import tree
+from seiko import shares, tree
 from seiko.chain import Chain, SupportsCorrupt, rollout, sample
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
@@ -106,9 +106,12 @@ def draw_designs(
     chain: Chain, domain: Domain[Design], num_samples: int, generator: torch.Generator
 ) -> list[Design]:
     """Samples of the chain, decoded; valid or not, with repeats."""
-    condition = domain.condition(num_samples, generator)
-    states = sample(chain, num_samples, condition=condition, generator=generator)
-    return list(domain.decode(states, condition))
+
+    def draw(size: int, own: torch.Generator) -> list[Design]:
+        condition = domain.condition(size, own)
+        return list(domain.decode(sample(chain, size, condition=condition, generator=own), condition))
+
+    return [design for part in shares.current().each(num_samples, generator, draw) for design in part]
 
 
 @torch.no_grad()

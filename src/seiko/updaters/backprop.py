@@ -92,9 +92,13 @@ class RewardBackprop:
         dual = DualController(objective, rate=self.dual_rate)
         trace = []
         for iteration in range(self.num_iterations):
-            loss = self._loss(student, objective, dual.multiplier, generator)
-            descent.step(loss)
-            trace.append({"loss": float(loss.detach()), "multiplier": dual.multiplier})
+            multiplier = dual.multiplier
+            loss = descent.step(
+                self.batch_size,
+                lambda rows, own: self._loss(student, objective, multiplier, rows.stop - rows.start, own),  # noqa: B023
+                generator,
+            )
+            trace.append({"loss": loss, "multiplier": multiplier})
             if objective.target is not None and (iteration + 1) % self.measure_every == 0:
                 _, kl = measure(student, objective, self.batch_size, generator=generator)
                 dual.observe({name: float(rows.mean()) for name, rows in kl.items()})
@@ -105,17 +109,17 @@ class RewardBackprop:
         return student, report
 
     def _loss(
-        self, chain: Chain, objective: Objective, multiplier: float, generator: torch.Generator
+        self, chain: Chain, objective: Objective, multiplier: float, size: int, generator: torch.Generator
     ) -> Tensor:
-        """Minus the objective on one batch, its gradient as described above, []."""
+        """Minus the objective on `size` paths, its gradient as described above, []."""
         grad_steps = self._draw_grad_steps(chain.num_steps, generator)
         first_grad = chain.num_steps - grad_steps
-        condition = objective.condition(self.batch_size, generator)
-        kl = start_kl(chain, objective, self.batch_size, condition)
+        condition = objective.condition(size, generator)
+        kl = start_kl(chain, objective, size, condition)
         prefix = self._draw_prefix(first_grad, generator)
         for step in rollout(
             RelaxedDraws(chain),
-            self.batch_size,
+            size,
             condition=condition,
             grad_steps=grad_steps,
             checkpoint=self.checkpoint,

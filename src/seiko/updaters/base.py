@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from seiko import tree
+from seiko import shares, tree
 from seiko.chain import C, Chain, SupportsLoss, frozen, rollout, sample
 from seiko.errors import ObservationError, ParameterError, ShapeError
 from seiko.typing import Condition, State
@@ -217,6 +217,17 @@ def measure(
     chain: Chain, objective: Objective, num_samples: int, *, generator: torch.Generator, batch_size: int = 256
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Values [n] and path divergences to each reference [n] of fresh samples, without gradients."""
+    work = lambda size, own: _measure(chain, objective, size, own, batch_size)  # noqa: E731
+    parts = shares.current().each(num_samples, generator, work)
+    names = parts[0][1]
+    return torch.cat([values for values, _ in parts]), {
+        n: torch.cat([kl[n] for _, kl in parts]) for n in names
+    }
+
+
+def _measure(
+    chain: Chain, objective: Objective, num_samples: int, generator: torch.Generator, batch_size: int
+) -> tuple[Tensor, dict[str, Tensor]]:
     values, kls = [], []
     for start in range(0, num_samples, batch_size):
         size = min(batch_size, num_samples - start)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from seiko import shares
 from seiko.chain import C, Chain, fork, sample_path
 from seiko.updaters.base import (
     Objective,
@@ -16,7 +18,7 @@ from seiko.updaters.base import (
     penalty_total,
     summarize,
 )
-from seiko.updaters.training import Descent, DualController, Paths, check_objective, stack_states
+from seiko.updaters.training import Descent, DualController, Paths, check_objective, join_paths, stack_states
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,12 @@ class PolicyGradient:
             order = torch.randperm(num_steps * size, generator=generator)
             for part in order.split(self.minibatch_size):
                 pairs = part // size, part % size
-                descent.step(self.surrogate_loss(student, paths, pairs, old.log_prob, advantages, weight))
+
+                def loss(rows: slice, _: torch.Generator, pairs: tuple[Tensor, Tensor] = pairs) -> Tensor:
+                    some = pairs[0][rows], pairs[1][rows]
+                    return self.surrogate_loss(student, paths, some, old.log_prob, advantages, weight)
+
+                descent.step(len(part), loss, generator)
         return {name: float(rows.sum(0).mean()) for name, rows in old.kl.items()}
 
     def surrogate_loss(
@@ -155,10 +162,14 @@ class PolicyGradient:
 @torch.no_grad()
 def draw_paths(chain: Chain, objective: Objective, batch_size: int, generator: torch.Generator) -> Paths:
     """Sample paths and evaluate their ends; an infeasible end has the lowest value of the batch."""
-    condition = objective.condition(batch_size, generator)
-    states = sample_path(chain, batch_size, condition=condition, generator=generator)
-    values = lowest_where_infeasible(objective.values(states[-1], condition))
-    return Paths(stack_states(states), values, condition)
+
+    def work(size: int, own: torch.Generator) -> tuple[Any, ...]:
+        condition = objective.condition(size, own)
+        states = sample_path(chain, size, condition=condition, generator=own)
+        return stack_states(states), objective.values(states[-1], condition), condition
+
+    paths = join_paths([Paths(*part) for part in shares.current().each(batch_size, generator, work)])
+    return replace(paths, values=lowest_where_infeasible(paths.values))
 
 
 @torch.no_grad()

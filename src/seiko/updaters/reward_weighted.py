@@ -10,12 +10,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from seiko import tree
+from seiko import shares
 from seiko.chain import C, Chain, SupportsLoss, fork, frozen, rollout
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.typing import State
 from seiko.updaters.base import Objective, UpdateReport, measure, start_kl, summarize
-from seiko.updaters.training import Descent, Paths, check_objective, stack_states
+from seiko.updaters.training import Descent, Paths, check_objective, join_paths, stack_states
+
+Loss = Callable[[slice, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -159,16 +161,36 @@ class RewardWeighted:
         if self.likelihood == "denoising":
             for _ in range(self.fit_iterations):
                 rows = torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
-                ends, given = pool.paths.ends(rows), pool.paths.condition_of(rows)
-                descent.step(student.loss(ends, given, generator).mean())  # type: ignore[attr-defined]
+                descent.step(self.batch_size, self._denoising(student, pool, rows), generator)
             return
         old = frozen(student)
         share = float(weights.mean() ** 2 / weights.square().mean())
         for _ in range(self.fit_iterations):
             rows = torch.randint(len(weights), (self.batch_size,), generator=generator)
             steps = torch.randint(student.num_steps, rows.shape, generator=generator)
-            loss = path_loss(student, old, pool.paths, (steps, rows), weights[rows], share)
-            descent.step(student.num_steps * loss.mean())
+            drawn = (steps, rows, weights[rows])
+            descent.step(self.batch_size, self._path(student, old, pool, drawn, share), generator)
+
+    @staticmethod
+    def _denoising(student: Chain, pool: _Pool, chosen: Tensor) -> Loss:
+        def loss(rows: slice, generator: torch.Generator) -> Tensor:
+            ends, given = pool.paths.ends(chosen[rows]), pool.paths.condition_of(chosen[rows])
+            return student.loss(ends, given, generator).mean()  # type: ignore[attr-defined]
+
+        return loss
+
+    @staticmethod
+    def _path(
+        student: Chain, old: Chain, pool: _Pool, drawn: tuple[Tensor, Tensor, Tensor], share: float
+    ) -> Loss:
+        def loss(rows: slice, generator: torch.Generator) -> Tensor:
+            steps, chosen, weights = (part[rows] for part in drawn)
+            return (
+                student.num_steps
+                * path_loss(student, old, pool.paths, (steps, chosen), weights, share).mean()
+            )
+
+        return loss
 
 
 def path_loss(
@@ -215,9 +237,26 @@ def _draw_pool(
     generator: torch.Generator,
 ) -> _Pool:
     """Sample a pool and compare each step with the references; `twin` is known to equal the chain."""
+
+    def work(size: int, own: torch.Generator) -> tuple[Any, ...]:
+        pool = _draw_part(chain, objective, size, settings.sample_batch, twin, own)
+        return pool.paths.states, pool.values, pool.paths.condition, pool.log_ratio, pool.kl
+
+    parts = shares.current().each(settings.pool_size, generator, work)
+    return _join([_Pool(Paths(*part[:3]), *part[3:]) for part in parts])
+
+
+def _draw_part(
+    chain: Chain,
+    objective: Objective,
+    num_paths: int,
+    sample_batch: int,
+    twin: Chain | None,
+    generator: torch.Generator,
+) -> _Pool:
     parts: list[_Pool] = []
-    for start in range(0, settings.pool_size, settings.sample_batch):
-        size = min(settings.sample_batch, settings.pool_size - start)
+    for start in range(0, num_paths, sample_batch):
+        size = min(sample_batch, num_paths - start)
         condition = objective.condition(size, generator)
         kl = start_kl(chain, objective, size, condition)
         ratio = {name: torch.zeros_like(rows) for name, rows in kl.items()}
@@ -241,12 +280,7 @@ def _join(parts: list[_Pool]) -> _Pool:
     def joined(name: str) -> dict[str, Any]:
         return {key: torch.cat([getattr(p, name)[key] for p in parts]) for key in getattr(parts[0], name)}
 
-    conditions = [p.paths.condition for p in parts if p.paths.condition is not None]
-    paths = Paths(
-        states=tree.tree_map(lambda *leaves: torch.cat(leaves, 1), *(p.paths.states for p in parts)),
-        values=torch.cat([p.values for p in parts]),
-        condition=tree.concat(conditions) if conditions else None,
-    )
+    paths = join_paths([part.paths for part in parts])
     return _Pool(paths, joined("log_ratio"), joined("kl"))
 
 

@@ -130,9 +130,13 @@ class SoftQ:
         for iteration in range(self.num_iterations):
             if iteration % self.refresh_every == 0:
                 replay = [*replay, self._draw_paths(student, objective, generator)][-self.replay_batches :]
-            loss = self._loss(student, objective, value, dual.multiplier, replay, generator)
-            descent.step(loss)
-            trace.append({"loss": float(loss.detach()), "multiplier": dual.multiplier})
+            fixed = (student, objective, value, dual.multiplier, replay)
+            loss = descent.step(
+                self.batch_size,
+                lambda rows, own: self._loss(*fixed, rows.stop - rows.start, own),  # noqa: B023
+                generator,
+            )
+            trace.append({"loss": loss, "multiplier": dual.multiplier})
             if objective.target is not None and (iteration + 1) % self.measure_every == 0:
                 _, kl = measure(student, objective, self.num_paths, generator=generator)
                 dual.observe({name: float(rows.mean()) for name, rows in kl.items()})
@@ -156,10 +160,11 @@ class SoftQ:
         value: SoftValue,
         multiplier: float,
         replay: list[Paths],
+        size: int,
         generator: torch.Generator,
     ) -> Tensor:
-        """Minus the objective of single steps, scaled to a whole path, []."""
-        state, steps, condition = self._draw_states(student.num_steps, replay, generator)
+        """Minus the objective of `size` single steps, scaled to a whole path, []."""
+        state, steps, condition = self._draw_states(student.num_steps, replay, size, generator)
         law = student.transition(state, steps, condition)
         gains = value(Relaxed(law).rsample(generator), steps, condition)
         kl: Mapping[str, Tensor] = {
@@ -169,11 +174,11 @@ class SoftQ:
         return -student.num_steps * (gains - penalty_total(objective, multiplier, kl)).mean()
 
     def _draw_states(
-        self, num_steps: int, replay: list[Paths], generator: torch.Generator
+        self, num_steps: int, replay: list[Paths], size: int, generator: torch.Generator
     ) -> tuple[State, Tensor, Condition]:
-        """States with their steps, [batch_size]: some of the newest paths, some of all that are kept."""
-        batches = torch.randint(len(replay), (self.batch_size,), generator=generator)
-        batches[: self.batch_size - math.floor(self.replay_share * self.batch_size)] = len(replay) - 1
+        """States with their steps, [size]: some of the newest paths, some of all that are kept."""
+        batches = torch.randint(len(replay), (size,), generator=generator)
+        batches[: size - math.floor(self.replay_share * size)] = len(replay) - 1
         parts, steps = [], []
         for index, paths in enumerate(replay):
             count = int((batches == index).sum())

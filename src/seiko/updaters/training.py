@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from seiko import memory, tree
+from seiko import memory, shares, tree
 from seiko.chain import Chain, check_same_steps, rollout
 from seiko.errors import DeterministicChainError, ObservationError, ParameterError
 from seiko.typing import Condition, State
@@ -98,15 +98,36 @@ class Descent:
         )
         self.clip_norm, self.norm = clip_norm, 0.0
 
-    def step(self, loss: Tensor) -> None:
-        """One optimiser step on `loss`.
+    def step(
+        self, total: int, loss: Callable[[slice, torch.Generator], Tensor], generator: torch.Generator
+    ) -> float:
+        """One optimiser step on the mean loss of `total` rows.
+
+        Args:
+            total: Rows.
+            loss: ``(rows, generator) -> mean loss of these rows, []``; called for each share of the team.
+            generator: Source of randomness.
+
+        Returns:
+            The mean loss.
 
         Raises:
             ObservationError: If the gradient is not finite; the parameters are left as they were.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        with memory.explained("The backward pass"):
-            loss.backward()
+        team, mean = shares.current(), 0.0
+        jobs = team.jobs(total, generator)
+        ends = [sum(rows for rows, _ in jobs[: share + 1]) for share in range(len(jobs))]
+        for share, (rows, own) in team.own(jobs):
+            part = loss(slice(ends[share] - rows, ends[share]), own) * (rows / total)
+            with memory.explained("The backward pass"):
+                part.backward()
+            mean += float(part.detach())
+        team.sum_gradients(self.parameters)
+        self._descend()
+        return team.total(mean)
+
+    def _descend(self) -> None:
         self.norm = float(nn.utils.clip_grad_norm_(self.parameters, self.clip_norm))
         if not math.isfinite(self.norm):
             raise ObservationError(
@@ -148,3 +169,13 @@ class Paths:
 def stack_states(states: Sequence[State]) -> State:
     """The states of a recorded path, leaves [num_steps + 1, n, ...]."""
     return tree.tree_map(lambda *leaves: torch.stack(leaves), states[0], *states[1:])
+
+
+def join_paths(parts: Sequence[Paths]) -> Paths:
+    """Recorded paths of several draws as one."""
+    conditions = [part.condition for part in parts if part.condition is not None]
+    return Paths(
+        states=tree.tree_map(lambda *leaves: torch.cat(leaves, 1), *(part.states for part in parts)),
+        values=torch.cat([part.values for part in parts]),
+        condition=tree.concat(conditions) if conditions else None,
+    )

@@ -20,6 +20,7 @@ __all__ = ["diffusers_chain", "graph_process", "load", "load_pipeline", "names",
 
 FAMILIES: Mapping[str, str] = {
     "molecular graph": "seiko.zoo.molecules",
+    "pixels": "seiko.zoo.pixels",
     "sequence": "seiko.zoo.sequences",
 }
 """The module of each family: ``build(card, num_steps)`` gives a chain, without its weights, and its domain.

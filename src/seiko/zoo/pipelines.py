@@ -37,6 +37,7 @@ def diffusers_chain(
     guidance_scale: float = 1.0,
     fixed: Mapping[str, Any] | None = None,
     image_tokens: int | None = None,
+    compile: bool | Mapping[str, Any] = False,
 ) -> DiffusionChain:
     """Any denoiser of diffusers with its scheduler, as a chain.
 
@@ -52,6 +53,7 @@ def diffusers_chain(
         guidance_scale: Of classifier-free guidance; 1 is none.
         fixed: Arguments of the denoiser that never change.
         image_tokens: Length of an image's token sequence, for flow models with dynamic shifting.
+        compile: See `DiffusersNetwork`.
 
     Raises:
         DeterministicChainError: If eta is 0.
@@ -77,6 +79,7 @@ def diffusers_chain(
         num_train_timesteps=1 if scaled_inside else int(config.get("num_train_timesteps", 1000)),
         flow=name.startswith("FlowMatch"),
         fixed=fixed,
+        compile=compile,
     )
     if prompts is not None:
         network = PromptNetwork(network, prompts, negative=negative, guidance_scale=guidance_scale)
@@ -104,6 +107,7 @@ def load_pipeline(
     decode: Literal["sliced", "whole", "tiled"] = "sliced",
     embed: Callable[[Tensor], Tensor] | None = None,
     prompt_features: Literal["shared", "separate"] = "shared",
+    compile: bool | Mapping[str, Any] = False,
     local_files_only: bool = False,
 ) -> tuple[DiffusionChain, Domain[Image]]:
     """A pre-trained pipeline of diffusers as a chain, ready to be fine-tuned, and its domain of images.
@@ -125,6 +129,7 @@ def load_pipeline(
         device: Where they compute.
         decode: How the autoencoder decodes: see `VAEDecoder`.
         embed, prompt_features: See `image_domain`.
+        compile: Regional ``torch.compile``: see `DiffusersNetwork`.
         local_files_only: Never ask the hub.
 
     Raises:
@@ -158,6 +163,7 @@ def load_pipeline(
         num_steps=num_steps,
         eta=eta,
         guidance_scale=guidance_scale,
+        compile=compile,
         **tables,
     )
     unet.requires_grad_(train == "all")

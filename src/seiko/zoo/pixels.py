@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def build_pixels(
-    card: Mapping[str, Any], num_steps: int, *, seed: int = 0
-) -> tuple[DiffusionChain, Domain[Image]]:
+def build(card: Mapping[str, Any], num_steps: int, *, seed: int = 0) -> tuple[DiffusionChain, Domain[Image]]:
     """Chain and domain of a card, with weights that are drawn from `seed` and not trained.
 
     A state is the picture with each ``patch x patch`` square of pixels folded into channels: the same
