@@ -12,14 +12,25 @@ import torch
 from benchmark_world import LENGTH, LETTERS, QUICK, SOFT_WORDS, WORDS, materials, reward
 from seiko import methods
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
+from seiko.chain import fork
+from seiko.checkpoints import tensors_to_bytes
+from seiko.domains.sequence import RNA, SequenceSpace, sequence_domain
 from seiko.errors import NotEnoughDesignsError, ObservationError, ParameterError, WeightsError
 from seiko.proposers.online import WEIGHTS, calibration, load_chain, observations
 from seiko.proposers.online_ppo import OnlinePPO
-from seiko.proposers.sampling import diverse_batch, draw_designs, draw_pool, value_of_states
+from seiko.proposers.sampling import (
+    diverse_batch,
+    draw_designs,
+    draw_pool,
+    draw_variations,
+    value_of_states,
+)
 from seiko.records import History, Trial, TrialState
 from seiko.surrogates import LastLayerLinear
 from seiko.testing import check_proposer
 from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
+from seiko.updaters.base import ShareOfEntropy
+from seiko.zoo.sequences import uniform_sequences
 
 SMALL_PPO = {"updater": PolicyGradient(num_iterations=1, batch_size=16, measure_samples=16)}
 OPTIONS = dict.fromkeys(methods.METHODS, QUICK) | {
@@ -256,3 +267,65 @@ def test_an_acquisition_that_is_nan_is_refused():
     proposer = replace(methods.seiko_ucb(*materials(), **QUICK), acquisition=Broken())
     with pytest.raises(ObservationError, match="nan"):
         proposer.propose(told(some_words(4)), 1, resume={}, generator=torch.Generator())
+
+
+def test_variations_stay_near_their_parents_and_keep_the_chains_law():
+    chain = uniform_sequences(SequenceSpace(RNA, 12))
+    domain = sequence_domain(SequenceSpace(RNA, 12))
+    parent = "ACGUACGUACGU"
+    children = draw_variations(chain, domain, [parent], 400, torch.Generator().manual_seed(0))
+    kept = sum(a == b for child in children for a, b in zip(child, parent, strict=True)) / (400 * 12)
+    # From step k = 6 ... 11 on 12 - k letters are drawn evenly, 3.5 in the mean, a quarter right by chance.
+    assert kept == pytest.approx(1 - 3.5 / 12 * 0.75, abs=0.02)
+    assert all(domain.is_valid(child) for child in children)
+    with pytest.raises(ParameterError, match="num_generations"):
+        draw_variations(materials()[0], WORDS, ["aaaa"], 4, torch.Generator())
+
+
+def test_generations_raise_the_score_of_what_is_asked():
+    space = SequenceSpace(RNA, 12)
+    chain, domain = uniform_sequences(space), sequence_domain(space)
+    designs = draw_designs(chain, domain, 40, torch.Generator().manual_seed(1))
+    history = History(
+        tuple(Trial(i, 0, d, d, TrialState.COMPLETE, float(d.count("A"))) for i, d in enumerate(designs))
+    )
+
+    def asked(num_generations: int) -> float:
+        proposer = methods.greedy(
+            chain, domain, updater=QUICK["updater"], pool_size=60, num_generations=num_generations
+        )
+        found = proposer.propose(history, 10, resume={}, generator=torch.Generator().manual_seed(2))
+        return sum(d.count("A") for d in found.designs) / 10
+
+    assert asked(4) > asked(0) + 1
+
+
+def test_a_share_of_the_entropy_is_a_target_that_suits_the_chain():
+    chain = uniform_sequences(SequenceSpace(RNA, 12))
+    domain = sequence_domain(SequenceSpace(RNA, 12))
+    assert ShareOfEntropy(0.5).nats(chain, domain.condition) == pytest.approx(6 * math.log(4), rel=1e-4)
+    assert ShareOfEntropy(0.1).nats(chain, domain.condition) == 4.0
+    with pytest.raises(ParameterError, match="share"):
+        ShareOfEntropy(1.5)
+    proposer = methods.seiko_ucb(chain, domain, updater=QUICK["updater"], pool_size=40, num_generations=1)
+    designs = draw_designs(chain, domain, 20, torch.Generator().manual_seed(1))
+    told_ = tuple(Trial(i, 0, d, d, TrialState.COMPLETE, float(d.count("A"))) for i, d in enumerate(designs))
+    report = proposer.propose(History(told_), 5, resume={}, generator=torch.Generator().manual_seed(0)).report
+    assert report["kl/target_nats"] == pytest.approx(0.45 * 12 * math.log(4), rel=1e-4)
+
+
+def test_a_collapsed_chain_is_helped_by_the_pretrained_one():
+    chain, domain = materials()
+    proposer = methods.greedy(chain, domain, select="samples", adapt="finally")
+    collapsed = fork(chain)
+    with torch.no_grad():
+        last = [m for m in collapsed.modules() if isinstance(m, torch.nn.Linear)][-1]
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([60.0, 0, 0, 0, 0]).repeat(len(last.bias) // 5))
+    weights = dict(collapsed.named_parameters())
+    numbers = {"num_updates": 1, "readings": "", "multiplier": 1.0}
+    resume = {WEIGHTS: tensors_to_bytes(weights, numbers)}
+    proposal = proposer.propose(
+        told(some_words(5)), 12, resume=resume, generator=torch.Generator().manual_seed(0)
+    )
+    assert len(set(proposal.designs)) == 12 and proposal.report["round/from_pretrained"] >= 11
