@@ -64,13 +64,14 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
     if domain.soft_features is not None and domain.feature_kind == "embedding":
         return RewardBackprop()
     likelihood: Literal["path", "denoising"] = "denoising" if isinstance(chain, SupportsLoss) else "path"
-    return RewardWeighted(num_refreshes=1, learning_rate=5e-4, likelihood=likelihood)
+    refreshes = 3 if domain.feature_kind == "additive" else 1
+    return RewardWeighted(num_refreshes=refreshes, learning_rate=5e-4, likelihood=likelihood)
 
 
 def final_updater(updater: Updater) -> Updater:
-    """The same with four times as many pools, for the model that is handed over in the end."""
+    """The same with three pools more, for the model that is handed over in the end."""
     if isinstance(updater, RewardWeighted):
-        return replace(updater, num_refreshes=4 * updater.num_refreshes)
+        return replace(updater, num_refreshes=updater.num_refreshes + 3)
     return updater
 
 

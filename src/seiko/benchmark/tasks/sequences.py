@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from seiko import methods, zoo
-from seiko.benchmark.tasks.base import Task
+from seiko.benchmark.tasks.base import Method, Task
 from seiko.chain import Chain
 from seiko.domains.base import Domain
 from seiko.domains.sequence import sequence_domain
@@ -60,14 +60,22 @@ class _Reading:
         return self.oracle.evaluate([design])[0]
 
 
+GENETIC: dict[str, dict[str, float]] = {
+    "tf-binding": {"mutation_rate": 1.0, "crossover_rate": 0.0},
+    "rna": {"mutation_rate": 1.0, "crossover_rate": 0.5},
+}
+"""What a grid on development tasks found best for the genetic algorithm, by kind of task; see docs/tuning.md."""
+
+
 def _task(space: SequenceSpace, domain_name: str, **fields: Any) -> Task:
     """A task whose rivals that search with moves have those of sequences."""
     moves: dict[str, Any] = {
         "mutate": partial(mutate_sequence, space=space),
         "crossover": partial(crossover_sequence, space=space),
     }
-    searchers = (methods.genetic, methods.adalead, methods.pool_bayes_opt)
-    rivals = {searcher.__name__: partial(searcher, **moves) for searcher in searchers}
+    searchers = (methods.adalead, methods.pool_bayes_opt)
+    rivals: dict[str, Method] = {searcher.__name__: partial(searcher, **moves) for searcher in searchers}
+    rivals["genetic"] = partial(methods.genetic, **moves, **GENETIC.get(domain_name, {}))
     return Task(domain_name=domain_name, rivals=rivals, **fields)
 
 
