@@ -60,11 +60,11 @@ class _Reading:
         return self.oracle.evaluate([design])[0]
 
 
-GENETIC: dict[str, dict[str, float]] = {
+GENETIC: dict[str, dict[str, Any]] = {
     "tf-binding": {"mutation_rate": 1.0, "crossover_rate": 0.0},
     "rna": {"mutation_rate": 1.0, "crossover_rate": 0.5},
 }
-"""What a grid on development tasks found best for the genetic algorithm, by kind of task; see docs/tuning.md."""
+"""The best of a grid for the genetic algorithm on development tasks, by kind; see docs/tuning.md."""
 
 
 def _task(space: SequenceSpace, domain_name: str, **fields: Any) -> Task:
