@@ -37,8 +37,12 @@ DEFAULT_KL_TARGET = 4.0
 KERNELS: Mapping[FeatureKind, KernelName] = {
     "counts": "tanimoto",
     "additive": "linear+tanimoto",
+    "variants": "matern",
     "embedding": "matern",
 }
+SEQUENCES: tuple[FeatureKind, ...] = ("additive", "variants")
+"""What the features of sequences are."""
+
 DEFAULT_SEARCH: Mapping[str, Any] = {"population_size": 50, "mutation_rate": 0.5}
 
 
@@ -49,7 +53,7 @@ def default_surrogate(domain: Domain[Any]) -> Surrogate:
 
 def default_settings(domain: Domain[Any]) -> dict[str, Any]:
     """Of `seiko_ucb`, by the kind of features; see docs/tuning.md for how they were found."""
-    if domain.feature_kind == "additive":
+    if domain.feature_kind in SEQUENCES:
         return {
             "exploration": 2.0,
             "kl_target": ShareOfEntropy(0.45),
@@ -64,7 +68,7 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
     if domain.soft_features is not None and domain.feature_kind == "embedding":
         return RewardBackprop()
     likelihood: Literal["path", "denoising"] = "denoising" if isinstance(chain, SupportsLoss) else "path"
-    refreshes = 3 if domain.feature_kind == "additive" else 1
+    refreshes = 3 if domain.feature_kind in SEQUENCES else 1
     return RewardWeighted(num_refreshes=refreshes, learning_rate=5e-4, likelihood=likelihood)
 
 

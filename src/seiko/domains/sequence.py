@@ -42,7 +42,7 @@ def sequence_domain(
     parent: str | None = None,
     both_strands: bool = False,
     features: Features | None = None,
-    feature_kind: FeatureKind = "additive",
+    feature_kind: FeatureKind | None = None,
     reference: Sequence[str] = (),
     motifs: Sequence[str] = (),
 ) -> Domain[str]:
@@ -60,7 +60,7 @@ def sequence_domain(
         both_strands: Take a sequence and its reverse complement for one design, whose key is the
             alphabetically first.
         features: `default_features` if None.
-        feature_kind: How those are compared; see `Domain`.
+        feature_kind: How those are compared; see `Domain`. "variants" with a parent, else "additive", if None.
         reference: Known sequences, for ``novelty`` and ``enrichment``.
         motifs: Whose enrichment over the reference is reported; see `Alphabet.motif`.
 
@@ -108,7 +108,7 @@ def sequence_domain(
         to_bytes=str.encode,
         from_bytes=bytes.decode,
         render=partial(draw_sequence, parent=parent, width=CARD),
-        feature_kind=feature_kind,
+        feature_kind=feature_kind or ("additive" if parent is None else "variants"),
         formats=FORMATS,
         figures=sequence_figures(space, parent, both_strands=both_strands),
         metrics=_metrics(space, parent, key, why_invalid, tuple(reference), tuple(motifs)),
@@ -120,11 +120,10 @@ def default_features(
 ) -> SequenceFeatures:
     """Letters at their positions, and counts of words of up to four letters, where there are few enough.
 
-    With a parent, of one length and one strand, the mutations alone: what two designs keep of it tells
-    little.
+    Of variants of one parent the letters alone.
     """
-    if parent is not None and not (both_strands or space.is_variable):
-        return SequenceFeatures(space, parent=parent)
+    if parent is not None and not space.is_variable:
+        return SequenceFeatures(space, both_strands=both_strands)
     kinds = len(space.alphabet.letters)
     words = tuple(k for k in (1, 2, 3, 4) if k <= space.length and kinds**k <= MOST_WORD_COUNTS)
     placed = not (space.is_variable and both_strands)
