@@ -60,7 +60,7 @@ def sequence_domain(
         both_strands: Take a sequence and its reverse complement for one design, whose key is the
             alphabetically first.
         features: `default_features` if None.
-        feature_kind: How those are compared; see `Domain`. "variants" with a parent, else "additive", if None.
+        feature_kind: How those are compared; see `Domain`. "variants" with a parent, else "additive".
         reference: Known sequences, for ``novelty`` and ``enrichment``.
         motifs: Whose enrichment over the reference is reported; see `Alphabet.motif`.
 
