@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from seiko.benchmark import TASKS, run_method
 from seiko.benchmark.tasks.sequences import CLONING, EHRLICH_STATES, ehrlich_function
 from seiko.errors import DataError
 from seiko.oracles import tf_binding
+from seiko.proposers.sampling import draw_designs
 
 NAMED = ("tfbind-", "rna-", "ehrlich-", "utr5", "promoters", "gfp")
 SEQUENCES = [name for name in TASKS if name.startswith(NAMED)]
@@ -26,12 +28,12 @@ def test_every_kind_has_development_and_test_tasks():
 
 
 @pytest.mark.parametrize("name", ["ehrlich-15", "ehrlich-32-1"])
-def test_ehrlich_runs_start_from_feasible_designs_and_read_the_function(name):
+def test_ehrlich_tasks_start_from_mostly_feasible_designs_and_read_the_function(name):
     task = TASKS[name]
     function = ehrlich_function(int(name.split("-")[1]), 0 if name.count("-") == 1 else 1)
-    given = task.start(3)
-    assert len(set(given)) == 128 and all(map(function.is_feasible, given))
-    assert given == task.start(3) != task.start(4)
+    chain, domain = task.materials()
+    designs = draw_designs(chain, domain, 200, torch.Generator().manual_seed(0))
+    assert np.mean([function.is_feasible(design) for design in designs]) > 0.75
     assert task.reward(function.optimal_solution).value == 1.0
     rng = np.random.default_rng(0)
     letters = list(function.alphabet)
@@ -43,14 +45,25 @@ def test_ehrlich_runs_start_from_feasible_designs_and_read_the_function(name):
 
 
 @pytest.mark.parametrize("method", ["random", "genetic"])
-def test_a_short_run_counts_the_start_and_infeasible_designs(method):
+def test_a_short_run_counts_infeasible_designs(method):
     task = replace(TASKS["ehrlich-15"], num_rounds=2, num_queries=16)
     result = run_method(task, method, 0, num_samples=20)
-    assert result.queries == 128 + 32 == len(result.readings)
+    assert result.queries == 32 == len(result.readings)
     function = ehrlich_function(15, 0)
     for reading in result.readings:
         expected = function(reading.design)
         assert reading.value == (None if expected == -np.inf else expected)
+
+
+@pytest.mark.data
+def test_given_designs_count_as_queries(measured):
+    measured("tfbind8")
+    task = replace(TASKS["tfbind-SIX6"], num_rounds=1, num_queries=8)
+    result = run_method(task, "random", 0, num_samples=20)
+    given = [reading for reading in result.readings if reading.round < 0]
+    assert result.queries == 96 + 8 and len(given) == 96
+    assert all(reading.value <= 0.3 for reading in given)
+    assert task.start(3) == task.start(3) != task.start(4)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("RNA") is None, reason="the package ViennaRNA is not installed")

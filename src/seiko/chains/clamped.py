@@ -88,7 +88,8 @@ class Clamped:
         """Free positions revealed before each step, [num_steps + 1]."""
         return torch.cat([self.counts.new_zeros(1), self.counts.cumsum(0)])
 
-    def _conditioned(self, prediction: Tensor) -> Tensor:
+    def conditioned(self, prediction: Tensor) -> Tensor:
+        """The prediction of the allowed kinds alone."""
         return prediction.masked_fill(~self.allowed.to(prediction.device), -torch.inf)
 
     def initial(self, batch_size: int, like: Tensor) -> Categorical:
@@ -109,7 +110,7 @@ class Clamped:
     def transition(self, state: Tensor, prediction: Tensor, step: int | Tensor) -> Reveal | Categorical:
         if isinstance(self.process, Uniform):
             return uniform_step(self.process, state, prediction, step, self.allowed)
-        prediction = self._conditioned(prediction)
+        prediction = self.conditioned(prediction)
         if isinstance(self.process, Absorbing):
             return self.process.transition(state, prediction, step)
         count = self.counts.to(state.device)[step].expand(len(state))
@@ -144,7 +145,7 @@ class Clamped:
             exact = self.transition(state, clean, step)
             return self.num_steps * exact.kl(self.transition(state, prediction, step))  # type: ignore[arg-type]
         share = self.num_free / self.length if isinstance(self.process, Masked) else 1.0
-        return share * self.process.loss(self._conditioned(prediction), data, state, step)
+        return share * self.process.loss(self.conditioned(prediction), data, state, step)
 
 
 def clamped(chain: DiffusionChain, allowed: Tensor) -> DiffusionChain:

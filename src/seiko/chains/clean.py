@@ -12,6 +12,7 @@ from torch import Tensor
 from seiko import tree
 from seiko.chain import Chain
 from seiko.chains.base import DiffusionChain, Process
+from seiko.chains.clamped import Clamped
 from seiko.chains.gaussian import DDIM, _GaussianTraining
 from seiko.chains.joint import Joint
 from seiko.chains.masked import Absorbing, Masked, Uniform
@@ -28,6 +29,7 @@ def clean_of(process: Any, state: Any, prediction: Any, step: int | Tensor) -> A
     Gaussian  the denoised prediction x_0 (Tweedie's formula: Efron 2011; Robbins 1956)
     masked    what stands where it is revealed, the network's probabilities where it is not
     uniform   the network's probabilities at every position
+    clamped   as the process does, of the allowed kinds alone
     joint     leaf by leaf
     ========= ===================================================================================
 
@@ -67,6 +69,11 @@ def _revealed(process: Masked | Absorbing, state: Tensor, prediction: Tensor, st
 @clean_of.register(Uniform)
 def _expected(process: Uniform, state: Tensor, prediction: Tensor, step: int | Tensor) -> Tensor:
     return prediction.softmax(-1)
+
+
+@clean_of.register(Clamped)
+def _allowed(process: Clamped, state: Tensor, prediction: Tensor, step: int | Tensor) -> Tensor:
+    return clean_of(process.process, state, process.conditioned(prediction), step)
 
 
 @clean_of.register(Joint)

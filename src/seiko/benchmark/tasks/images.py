@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from seiko.benchmark.tasks.base import Method, Task
-from seiko.methods import METHODS
+from seiko.domains.image_moves import crossover_image, mutate_image
+from seiko.methods import METHODS, genetic
 from seiko.oracles.image_properties import REWARDS
 from seiko.updaters import FewerSteps, RewardBackprop
 
@@ -35,14 +36,17 @@ def pixel_updater(num_iterations: int = 25) -> FewerSteps:
 
 
 def pixel_methods() -> dict[str, Method]:
-    """Methods that fine-tune with `pixel_updater`, and a pool that a CPU can draw."""
+    """Methods that fine-tune with `pixel_updater` and a pool that a CPU can draw, and the genetic algorithm."""
     settings: dict[str, Any] = {
         "updater": pixel_updater(),
         "final_updater": pixel_updater(50),
         "pool_size": POOL,
     }
     names = ("seiko_ucb", "seiko_bootstrap", "seiko_thompson", "greedy", "non_adaptive")
-    return {name: partial(METHODS[name], **settings) for name in names}
+    moves: dict[str, Any] = {"mutate": mutate_image, "crossover": crossover_image}
+    return {name: partial(METHODS[name], **settings) for name in names} | {
+        "genetic": partial(genetic, **moves)
+    }
 
 
 ICON_REWARDS: Mapping[str, tuple[str, str, str]] = {
