@@ -15,6 +15,7 @@ from seiko.chains.gaussian import (
     Velocity,
 )
 from seiko.chains.joint import Joint
+from seiko.chains.left_to_right import LeftToRight
 from seiko.chains.masked import Absorbing, Masked, Uniform, one_hot
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "FlowDDIM",
     "FlowVelocity",
     "Joint",
+    "LeftToRight",
     "Masked",
     "Process",
     "RectifiedFlow",

@@ -5,6 +5,7 @@ from seiko.networks.guidance import ClassifierFreeGuidance
 from seiko.networks.lora import LoRA, add_lora, load_lora, save_lora
 from seiko.networks.mlp import SequenceMLP, VectorMLP
 from seiko.networks.molecular_graph import MolecularGraphNetwork
+from seiko.networks.recurrent import RecurrentSequence
 from seiko.networks.sequence import SequenceConvolution, SequenceTransformer
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "LoRA",
     "MolecularGraphNetwork",
     "PromptNetwork",
+    "RecurrentSequence",
     "SequenceConvolution",
     "SequenceMLP",
     "SequenceTransformer",
