@@ -97,7 +97,7 @@ class Molecules:
             "tokens": list(self.codec.tokens),
             "length": self.codec.length,
             "default_steps": self.codec.length,
-            "elements": ["B", "Br", "C", "Cl", "F", "I", "N", "O", "P", "S"],
+            "elements": ["C", "N", "O", "F", "P", "S", "Cl", "Br", "I"],
             "max_atoms": 50,
             "charges": "any",
             "network": NETWORK,

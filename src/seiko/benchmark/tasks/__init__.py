@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from seiko.benchmark.tasks.base import Method, Task
 from seiko.benchmark.tasks.molecules import MOLECULE_TASKS, molecule_genetic, molecule_task
+from seiko.benchmark.tasks.pmo import PMO_TASKS, drug_genetic, pmo_task
 
-__all__ = ["TASKS", "Method", "Task", "molecule_genetic", "molecule_task"]
+__all__ = ["TASKS", "Method", "Task", "drug_genetic", "molecule_genetic", "molecule_task", "pmo_task"]
 
-TASKS: Mapping[str, Task] = {task.name: task for task in MOLECULE_TASKS}
+TASKS: Mapping[str, Task] = {task.name: task for task in (*MOLECULE_TASKS, *PMO_TASKS)}
