@@ -53,7 +53,7 @@ def drug_genetic(chain: Chain, domain: Domain[str], **settings: Any) -> GeneticA
         "mutate": partial(mutate_molecule, **allowed),
         "crossover": partial(crossover_molecule, **allowed),
     }
-    return GeneticAlgorithm(domain, sampler(chain, domain), **(options | TUNED | settings))
+    return GeneticAlgorithm(domain, sampler(chain, domain), **{**options, **TUNED, **settings})
 
 
 TUNED: Mapping[str, Any] = {"population_size": 50, "mutation_rate": 0.3, "selection_pressure": 3.0}
