@@ -16,6 +16,7 @@ from seiko.chains import (
     EulerMaruyama,
     FlowVelocity,
     Joint,
+    LeftToRight,
     Masked,
     RectifiedFlow,
     Score,
@@ -25,7 +26,7 @@ from seiko.chains import (
     Velocity,
 )
 from seiko.distributions import Gaussian, Product
-from seiko.networks import SequenceMLP, VectorMLP
+from seiko.networks import RecurrentSequence, SequenceMLP, VectorMLP
 from seiko.networks.mlp import time_features
 from seiko.schedules import cosine_alpha_bar
 from seiko.typing import Condition, State
@@ -124,6 +125,15 @@ def _two_gaussians(seed: int) -> DiffusionChain:
     return seeded(lambda: DiffusionChain(JointMLP(shapes, shapes), process), seed)
 
 
+def _written(seed: int) -> LeftToRight:
+    def make() -> LeftToRight:
+        network = RecurrentSequence(3, width=8, num_layers=2, embedding=4)
+        nn.init.normal_(network.head.weight)
+        return LeftToRight(network, 4)
+
+    return seeded(make, seed)
+
+
 def _sde(path: object, prediction: object) -> EulerMaruyama:
     return EulerMaruyama(path, 5, (3,), prediction=prediction, end_time=0.05)
 
@@ -139,6 +149,7 @@ FAMILIES: dict[str, Callable[[int], nn.Module]] = {
     "masked-counts": lambda seed: _sequence(lambda: Masked(4, 3, counts=torch.tensor([1, 3])), 4, seed),
     "absorbing": lambda seed: _sequence(lambda: Absorbing(4, 3, 3), 4, seed),
     "uniform": lambda seed: _sequence(lambda: Uniform(4, 3, 3), 3, seed),
+    "left-to-right": _written,
     "graph": _graph,
     "mixed": _mixed,
     "two-gaussians": _two_gaussians,
