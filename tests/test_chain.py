@@ -336,7 +336,7 @@ def test_rollout_is_lazy():
     assert inspect.isgenerator(rollout(FAMILIES["ddpm"](1), 2))
 
 
-# What is read of a row that is written left to right depends on where it ends, which the meta device cannot say.
+# How much of a row written left to right is read depends on where it ends: the meta device cannot say.
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "left-to-right"])
 def test_a_chain_works_where_its_weights_are(name):
     """What a step and a loss give lies on the device of the weights, here the meta device."""
