@@ -49,6 +49,7 @@ NUM_TOKENS, LEARNED_FROM = 300, 60_000
 HELD_OUT, NUM_SAMPLES = 2000, 10_000
 FEWER_STEPS = (24, 18)
 PROPERTIES = ("qed", "logp", "sa", "weight")
+FOLDER = Path(__file__).parent.parent / "src" / "seiko" / "zoo" / "zinc-tokens"
 
 
 class Molecules:
@@ -150,7 +151,7 @@ def describe(smiles: Sequence[str]) -> dict[str, np.ndarray]:
 
 def quality(card: dict[str, Any], chain: LeftToRight, num_steps: int, known: set[str]) -> dict[str, Any]:
     """Validity, uniqueness and novelty of samples, and how fast they come."""
-    shorter, domain = LeftToRight(chain.network, num_steps), build(card, num_steps)[1]
+    shorter, domain = LeftToRight(chain.network, num_steps, chain.grammar), build(card, num_steps)[1]
     start = time.process_time()
     states = sample(shorter, NUM_SAMPLES, generator=torch.Generator().manual_seed(1), batch_size=500)
     seconds = time.process_time() - start
@@ -218,11 +219,10 @@ def export(molecules: Molecules) -> None:
         "quality": measured,
         "recipe": "recipes/zinc_tokens.py",
     }
-    folder = Path(__file__).parent.parent / "src" / "seiko" / "zoo" / "zinc-tokens"
-    folder.mkdir(exist_ok=True)
-    write_atomically(folder / "weights.safetensors", weights)
-    write_atomically(folder / "card.json", (json.dumps(card, indent=1) + "\n").encode())
-    write_atomically(folder / "card.md", card_text(card).encode())
+    FOLDER.mkdir(exist_ok=True)
+    write_atomically(FOLDER / "weights.safetensors", weights)
+    write_atomically(FOLDER / "card.json", (json.dumps(card, indent=1) + "\n").encode())
+    write_atomically(FOLDER / "card.md", card_text(card).encode())
 
 
 def card_text(card: dict[str, Any]) -> str:

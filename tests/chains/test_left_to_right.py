@@ -168,6 +168,38 @@ def test_a_given_beginning_is_kept_and_the_rest_is_the_chains():
     assert ((counts - probs).abs() < 5 * (probs / 5000).sqrt() + 1e-3).all()
 
 
+class Counted:
+    """The end only after an even number of 1s, and 3 never first."""
+
+    def before(self, rows: torch.Tensor) -> torch.Tensor:
+        ones = torch.nn.functional.pad((rows == 1).cumsum(1), (1, 0))
+        return torch.stack([ones, torch.arange(rows.shape[1] + 1).expand_as(ones)], 2)
+
+    def allowed(self, before: torch.Tensor) -> torch.Tensor:
+        fits = torch.ones(len(before), KINDS, dtype=torch.bool)
+        fits[:, 0], fits[:, 3] = before[:, 0] % 2 == 0, before[:, 1] > 0
+        return fits
+
+
+def test_a_grammar_restricts_every_law():
+    chain = LeftToRight(small_chain(length=4).network, 4, Counted())
+    check_chain(lambda: LeftToRight(small_chain(length=4).network, 4, Counted()))
+    rows = all_rows(4)
+    with torch.no_grad():
+        probs = (-chain.loss(rows)).exp()
+    ended = (rows == 0).any(1)
+    odd = ended & ((rows == 1).sum(1) % 2 == 1)
+    assert float(probs.sum()) == pytest.approx(1, abs=1e-12)
+    assert (probs[odd] == 0).all() and (probs[rows[:, 0] == 3] == 0).all() and (probs > 0).sum() > 50
+    states = sample_path(chain, 200, generator=seeded())
+    with torch.no_grad():
+        torch.testing.assert_close(-chain.loss(states[-1]), path_log_prob(chain, states).sum(1))
+    nothing = torch.ones(200, 4, KINDS, dtype=torch.bool)
+    nothing[:, 0] = torch.tensor([False, False, False, True])
+    with pytest.raises(ParameterError, match="allows no kind at position 0"):
+        sample(chain, 200, condition=nothing, generator=seeded())
+
+
 def test_reward_weighted_reaches_the_closed_form():
     """The maximum of the objective is p exp(value / w), here summed over all rows."""
     chain, rows = small_chain(3, length=3), all_rows(3)

@@ -97,6 +97,17 @@ class Reader(Protocol):
     def read(self, state: Tensor, previous: Tensor) -> Tensor: ...
 
 
+class Grammar(Protocol):
+    """Which kinds can be written next, from what is written; it has no weights.
+
+    ``before(rows)`` is whatever must be known of the kinds before each position, [batch, length + 1, facts];
+    ``allowed`` says of such facts, [n, facts], which kinds fit, [n, kinds] bool, at least one in each row.
+    """
+
+    def before(self, rows: Tensor) -> Tensor: ...
+    def allowed(self, before: Tensor) -> Tensor: ...
+
+
 @dataclass
 class _Memory:
     """What a network knew when `transition` was last asked, so that the next step reads one kind only.
@@ -137,6 +148,7 @@ class LeftToRight(nn.Module):
     Args:
         network: Reads the row; see `Reader`.
         length: Positions, and steps.
+        grammar: Restricts the law of every step, as a condition does.
 
     Shape:
         state: [batch, length] integers.
@@ -154,12 +166,13 @@ class LeftToRight(nn.Module):
         torch.Size([2, 6])
     """
 
-    def __init__(self, network: Reader, length: int) -> None:
+    def __init__(self, network: Reader, length: int, grammar: Grammar | None = None) -> None:
         super().__init__()
         if length < 1:
             raise ParameterError(f"`length` must be at least 1; got {length}.")
         self.network: Any = network
         self.num_steps = length
+        self.grammar = grammar
         self._memory = _Memory()
 
     def initial(self, batch_size: int, condition: Condition = None) -> Fixed:
@@ -172,8 +185,9 @@ class LeftToRight(nn.Module):
         """The law of the next state: of one position."""
         position = torch.as_tensor(step, device=state.device).expand(len(state))
         ended = self._ended(state, position)
+        rows = torch.arange(len(state), device=state.device)
         logits = self.network.head(self._known(state, step, position, ended))
-        log_probs = _allowed(logits, position, condition).log_softmax(-1)
+        log_probs = self._restricted(logits, state, rows, position, condition).log_softmax(-1)
         over = torch.full_like(log_probs[:1], -torch.inf)
         over[:, END] = 0
         return NextKind(torch.where(ended[:, None], over, log_probs), state, position)
@@ -231,21 +245,25 @@ class LeftToRight(nn.Module):
         known = self.network(self._previous(rows), lengths)
         wanted = torch.arange(longest, device=data.device) < lengths[:, None]
         row, position = wanted.nonzero(as_tuple=True)
-        given = None if condition is None else condition[row]
-        logits = _allowed(self.network.head(known[wanted]), position, given)
+        logits = self._restricted(self.network.head(known[wanted]), rows, row, position, condition)
         lost = nn.functional.cross_entropy(logits, rows[wanted], reduction="none")
         return lost.new_zeros(len(data)).index_add(0, row, lost)
 
-
-def _allowed(logits: Tensor, position: Tensor, condition: Any) -> Tensor:
-    """Logits [batch, kinds] with -inf where the condition [batch, length, kinds] forbids a kind."""
-    if condition is None:
-        return logits
-    allowed = condition[torch.arange(len(logits), device=logits.device), position]
-    if not allowed.any(1).all():
-        row = int((~allowed.any(1)).nonzero()[0, 0])
-        raise ParameterError(
-            f"The condition of row {row} allows no kind at position {int(position[row])}.",
-            hint="Allow at least one kind at every position.",
-        )
-    return logits.masked_fill(~allowed, -torch.inf)
+    def _restricted(
+        self, logits: Tensor, rows: Tensor, row: Tensor, position: Tensor, condition: Condition
+    ) -> Tensor:
+        """Logits [n, kinds] of (row, position) pairs, -inf where grammar or condition forbids a kind."""
+        allowed = None if condition is None else condition[row, position]  # type: ignore[index]
+        if self.grammar is not None:
+            before = self.grammar.before(rows[:, : int(position.max())])
+            fitting = self.grammar.allowed(before[row, position])
+            allowed = fitting if allowed is None else fitting & allowed
+        if allowed is None:
+            return logits
+        if not allowed.any(1).all():
+            place = int((~allowed.any(1)).nonzero()[0, 0])
+            raise ParameterError(
+                f"The condition of row {int(row[place])} allows no kind at position {int(position[place])}.",
+                hint="Allow at least one kind at every position that fits to those before it.",
+            )
+        return logits.masked_fill(~allowed, -torch.inf)

@@ -11,7 +11,7 @@ from seiko.domains.base import Domain
 from seiko.domains.molecule import smiles_domain
 from seiko.domains.molecule_filters import Check
 from seiko.domains.molecule_identity import MoleculeRules
-from seiko.domains.molecule_tokens import SmilesTokens
+from seiko.domains.molecule_tokens import BracketGrammar, SmilesTokens
 from seiko.networks import RecurrentSequence
 
 
@@ -42,4 +42,4 @@ def build(card: Mapping[str, Any], num_steps: int) -> tuple[LeftToRight, Domain[
     Fewer steps than the card's length are for molecules of fewer tokens: longer ones are cut off and invalid.
     """
     network = RecurrentSequence(codec_of(card).kinds, **card["network"])
-    return LeftToRight(network, num_steps), domain_of(card)
+    return LeftToRight(network, num_steps, BracketGrammar(card["tokens"])), domain_of(card)
