@@ -62,8 +62,8 @@ TUNED: Mapping[str, Any] = {
     "crossover_rate": 0.9,
 }
 """Best of a grid of nine: AUC top-10 of .782 and .405 on osimertinib_mpo and celecoxib_rediscovery, 2 seeds
-each, from molecules of ZINC. With a pressure of 2, populations of 5, 10, 25 and 60 gave .783 and .393, .780 and
-.380, .767 and .369, .756 and .342."""
+each, from molecules of ZINC. With a pressure of 2, populations of 5, 10, 25 and 60 gave .783 and .393, .780
+and .380, .767 and .369, .756 and .342."""
 
 
 def pmo_task(objective: str) -> Task:
