@@ -17,6 +17,7 @@ from seiko.chains import (
     EulerMaruyama,
     FlowVelocity,
     Joint,
+    LeftToRight,
     Masked,
     RectifiedFlow,
     Score,
@@ -26,7 +27,7 @@ from seiko.chains import (
     Velocity,
 )
 from seiko.distributions import Gaussian, Product
-from seiko.networks import SequenceMLP, VectorMLP
+from seiko.networks import RecurrentSequence, SequenceMLP, VectorMLP
 from seiko.networks.mlp import time_features
 from seiko.schedules import cosine_alpha_bar
 from seiko.typing import Condition, State
@@ -125,6 +126,15 @@ def _two_gaussians(seed: int) -> DiffusionChain:
     return seeded(lambda: DiffusionChain(JointMLP(shapes, shapes), process), seed)
 
 
+def _written(seed: int) -> LeftToRight:
+    def make() -> LeftToRight:
+        network = RecurrentSequence(3, width=8, num_layers=2, embedding=4)
+        nn.init.normal_(network.head.weight)
+        return LeftToRight(network, 4)
+
+    return seeded(make, seed)
+
+
 def _sde(path: object, prediction: object) -> EulerMaruyama:
     return EulerMaruyama(path, 5, (3,), prediction=prediction, end_time=0.05)
 
@@ -146,6 +156,7 @@ FAMILIES: dict[str, Callable[[int], nn.Module]] = {
     "clamped-masked": lambda seed: _sequence(lambda: Clamped(Masked(4, 3, num_steps=2), ALLOWED), 4, seed),
     "clamped-absorbing": lambda seed: _sequence(lambda: Clamped(Absorbing(4, 3, 3), ALLOWED), 4, seed),
     "clamped-uniform": lambda seed: _sequence(lambda: Clamped(Uniform(4, 3, 3), ALLOWED), 3, seed),
+    "left-to-right": _written,
     "graph": _graph,
     "mixed": _mixed,
     "two-gaussians": _two_gaussians,

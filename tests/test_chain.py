@@ -336,7 +336,8 @@ def test_rollout_is_lazy():
     assert inspect.isgenerator(rollout(FAMILIES["ddpm"](1), 2))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# How much of a row written left to right is read depends on where it ends: the meta device cannot say.
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "left-to-right"])
 def test_a_chain_works_where_its_weights_are(name):
     """What a step and a loss give lies on the device of the weights, here the meta device."""
     chain, condition = FAMILIES[name](1), condition_of(name, 6)

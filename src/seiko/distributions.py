@@ -98,7 +98,7 @@ class Gaussian:
         return sum_event(self._masked(torch.where(usable, 0.5 * (ratio - 1 - ratio.log() + distance), point)))
 
 
-def _gumbel(log_probs: Tensor, generator: torch.Generator | None) -> Tensor:
+def gumbel(log_probs: Tensor, generator: torch.Generator | None) -> Tensor:
     """Log-probabilities plus Gumbel noise: the arg max is an exact draw."""
     tiny = torch.finfo(log_probs.dtype).tiny
     uniform = torch.rand(log_probs.shape, generator=generator, dtype=log_probs.dtype, device=log_probs.device)
@@ -110,7 +110,7 @@ def _one_hot(kinds: Tensor, like: Tensor) -> Tensor:
 
 
 def _draw_rows(log_probs: Tensor, generator: torch.Generator | None, *, straight_through: bool) -> Tensor:
-    noisy = _gumbel(log_probs.detach() if not straight_through else log_probs, generator)
+    noisy = gumbel(log_probs.detach() if not straight_through else log_probs, generator)
     hard = _one_hot(noisy.argmax(-1), log_probs)
     if not straight_through:
         return hard
@@ -119,7 +119,7 @@ def _draw_rows(log_probs: Tensor, generator: torch.Generator | None, *, straight
     return hard + (soft - soft.detach())  # in this order the values are exactly one-hot
 
 
-def _categorical_kl(ours: Tensor, theirs: Tensor) -> Tensor:
+def categorical_kl(ours: Tensor, theirs: Tensor) -> Tensor:
     """Sum over the last axis of p (log p - log q), in nats; inf where q = 0 < p."""
     possible, missed = ours > -math.inf, theirs == -math.inf
     both = possible & ~missed
@@ -178,7 +178,7 @@ class Categorical:
     def kl(self, other: Categorical) -> Tensor:
         """Exact KL(self || other), in nats, summed over free positions, [batch]."""
         _check_same("other.log_probs", self.log_probs, other.log_probs)
-        return self._sum(_categorical_kl(self.log_probs, other.log_probs))
+        return self._sum(categorical_kl(self.log_probs, other.log_probs))
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class Reveal:
         """Exact KL(self || other) in nats, [batch]; infinite if the two start or count differently."""
         _check_same("other.log_probs", self.log_probs, other.log_probs)
         masked = self.masked
-        per_position = torch.where(masked, _categorical_kl(self.log_probs, other.log_probs), 0.0)
+        per_position = torch.where(masked, categorical_kl(self.log_probs, other.log_probs), 0.0)
         share = (self.count / masked.sum(-1).clamp_min(1).to(per_position)).to(per_position)
         same_state = ((self.state > 0.5) == (other.state > 0.5)).all(-1).all(-1)
         same = same_state & (self.count == other.count)

@@ -13,6 +13,7 @@ pytest.importorskip("rdkit", reason="molecules need the extra `molecules`")
 from seiko.domains import molecule_moves
 from seiko.domains.base import Domain
 from seiko.domains.molecule import MoleculeGraph, molecule_domain, read_molecule
+from seiko.domains.molecule_identity import MoleculeRules
 from seiko.domains.molecule_moves import crossover_molecule, mutate_molecule
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.genetic import GeneticAlgorithm
@@ -281,3 +282,30 @@ def test_moves_refuse_what_rdkit_cannot_read():
     for call in (lambda: mutate_molecule("CC(", rng), lambda: crossover_molecule("C", "", rng)):
         with pytest.raises(ParameterError, match="cannot read"):
             call()
+
+
+DRUGS = (
+    "C[NH+]1CCC(c2ccc(Cl)cc2)CC1",
+    "O=C([O-])c1ccc(NC(=O)C[NH+](C)C)cc1",
+    "O=[N+]([O-])c1ccc2[nH]ccc2c1",
+    "CS(=O)(=O)Nc1cccc(C(=O)N2CCOCC2)c1",
+)
+
+
+def test_moves_of_drug_size_keep_charges_where_they_are_allowed():
+    rng = np.random.default_rng(0)
+    elements = ("C", "N", "O", "F", "P", "S", "Cl", "Br", "I")
+    limits = {"num_atoms": 38, "elements": elements}
+    rules = MoleculeRules(elements, max_atoms=38)
+    charged = 0
+    for round_ in range(30):
+        a, b = DRUGS[round_ % 4], DRUGS[(round_ // 4) % 4]
+        for child in (
+            mutate_molecule(a, rng, charges=True, **limits),
+            crossover_molecule(a, b, rng, charges=True, **limits),
+        ):
+            assert child is not None and rules.why_not(child) == "", (a, b, child)
+            charged += "+" in child or "-]" in child
+    assert charged > 20
+    neutral = [mutate_molecule(DRUGS[0], rng, **limits) for _ in range(10)]
+    assert all(child is None or "+" not in child for child in neutral)

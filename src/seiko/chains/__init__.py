@@ -17,6 +17,7 @@ from seiko.chains.gaussian import (
 )
 from seiko.chains.guided import Guided
 from seiko.chains.joint import Joint
+from seiko.chains.left_to_right import LeftToRight
 from seiko.chains.masked import Absorbing, Masked, Uniform, one_hot
 from seiko.chains.particles import Particles, TemperedParticles
 
@@ -32,6 +33,7 @@ __all__ = [
     "FlowVelocity",
     "Guided",
     "Joint",
+    "LeftToRight",
     "Masked",
     "Particles",
     "Process",

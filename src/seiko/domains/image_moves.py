@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def crossover_image(a: Image, b: Image, rng: np.random.Generator) -> Image:
     return _image(pixels, a)
 
 
-def _image(pixels: NDArray[np.generic], like: Image) -> Image:
+def _image(pixels: NDArray[Any], like: Image) -> Image:
     from PIL import Image as module
 
     return module.fromarray(np.clip(np.round(pixels), 0, 255).astype(np.uint8), like.mode)

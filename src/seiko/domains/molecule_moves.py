@@ -1,7 +1,8 @@
 """Random changes of molecules for genetic algorithms: one SMILES in or two, one SMILES or None out.
 
-Moves on the molecular graph in the spirit of Jensen, Chem. Sci. 10:3567 (2019), for molecules of a few heavy
-atoms. Every result is sanitised, connected, neutral, and within the given number of atoms and elements.
+Moves on the molecular graph in the spirit of Jensen, Chem. Sci. 10:3567 (2019). Every result is sanitised,
+connected, without stereochemistry, and within the given number of atoms and elements; with ``charges=True``
+charged atoms of the parents are kept, otherwise every result is neutral.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def mutate_molecule(
     *,
     num_atoms: int = 9,
     elements: Sequence[str] = ("C", "N", "O", "F"),
+    charges: bool = False,
 ) -> str | None:
     """One random move of `MOVES`, on a random place.
 
@@ -36,6 +38,7 @@ def mutate_molecule(
         rng: Source of randomness.
         num_atoms: The most heavy atoms of the result.
         elements: Allowed elements of the result.
+        charges: Whether the result may have charged atoms.
 
     Returns:
         Canonical SMILES of another molecule, or None where none of a few tries was one.
@@ -51,8 +54,8 @@ def mutate_molecule(
     for _ in range(TRIES):
         mol = _copy(parent)
         if MOVES[rng.integers(len(MOVES))](mol, rng, elements):
-            child = _finished(mol, num_atoms, elements)
-            if child not in (None, _finished(_copy(parent), num_atoms, elements)):
+            child = _finished(mol, num_atoms, elements, charges)
+            if child not in (None, _finished(_copy(parent), num_atoms, elements, charges)):
                 return child
     return None
 
@@ -64,6 +67,7 @@ def crossover_molecule(
     *,
     num_atoms: int = 9,
     elements: Sequence[str] = ("C", "N", "O", "F"),
+    charges: bool = False,
 ) -> str | None:
     """A part of `a` joined to a part of `b`, both cut at one bond outside rings or at two bonds of a ring.
 
@@ -73,6 +77,7 @@ def crossover_molecule(
         rng: Source of randomness.
         num_atoms: The most heavy atoms of the result.
         elements: Allowed elements of the result.
+        charges: Whether the result may have charged atoms.
 
     Returns:
         Canonical SMILES of the joined molecule, or None where none of a few tries was one.
@@ -89,7 +94,7 @@ def crossover_molecule(
         cut = (_bond_outside_rings, _two_bonds_of_a_ring)[rng.integers(2)]
         left, right = _part(first, cut, rng), _part(second, cut, rng)
         if left and right:
-            child = _finished(_joined(left, right, rng), num_atoms, elements)
+            child = _finished(_joined(left, right, rng), num_atoms, elements, charges)
             if child is not None:
                 return child
     return None
@@ -114,7 +119,7 @@ def _copy(mol: Any) -> Any:
     return rdkit_module().RWMol(mol)
 
 
-def _finished(mol: Any, num_atoms: int, elements: Sequence[str]) -> str | None:
+def _finished(mol: Any, num_atoms: int, elements: Sequence[str], charges: bool) -> str | None:
     """Canonical SMILES of an edited graph, or None when it is no molecule or not allowed."""
     chem = rdkit_module()
     atoms = list(mol.GetAtoms())
@@ -123,7 +128,7 @@ def _finished(mol: Any, num_atoms: int, elements: Sequence[str]) -> str | None:
     with rdkit_module("rdkit.rdBase").BlockLogs():
         if chem.SanitizeMol(mol, catchErrors=True) != chem.SanitizeFlags.SANITIZE_NONE:
             return None
-    if any(a.GetFormalCharge() or a.GetNumRadicalElectrons() for a in mol.GetAtoms()):
+    if any((a.GetFormalCharge() and not charges) or a.GetNumRadicalElectrons() for a in mol.GetAtoms()):
         return None
     return None if len(chem.GetMolFrags(mol)) > 1 else chem.MolToSmiles(mol)
 
@@ -257,13 +262,20 @@ def _part(mol: Any, cut: Callable[..., list[tuple[int, int]]], rng: np.random.Ge
     return _Part(rest, side, ends)
 
 
+def _plain(atom: Any) -> Any:
+    """A new atom of the same element and charge."""
+    new = rdkit_module().Atom(atom.GetSymbol())
+    new.SetFormalCharge(atom.GetFormalCharge())
+    return new
+
+
 def _joined(left: _Part, right: _Part, rng: np.random.Generator) -> Any:
     """The two parts bound end to end, in random order, by the bonds that the left one lost."""
     mol = rdkit_module().RWMol()
     place: dict[tuple[int, int], int] = {}
     for which, part in enumerate((left, right)):
         for i in part.atoms:
-            place[which, i] = mol.AddAtom(rdkit_module().Atom(part.mol.GetAtomWithIdx(i).GetSymbol()))
+            place[which, i] = mol.AddAtom(_plain(part.mol.GetAtomWithIdx(i)))
         for bond in part.mol.GetBonds():
             i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
             if i in part.atoms:

@@ -6,6 +6,7 @@ from seiko.networks.lora import LoRA, add_lora, load_lora, save_lora
 from seiko.networks.markov import MarkovPosterior
 from seiko.networks.mlp import SequenceMLP, VectorMLP
 from seiko.networks.molecular_graph import MolecularGraphNetwork
+from seiko.networks.recurrent import RecurrentSequence
 from seiko.networks.sequence import SequenceConvolution, SequenceTransformer
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "MarkovPosterior",
     "MolecularGraphNetwork",
     "PromptNetwork",
+    "RecurrentSequence",
     "SequenceConvolution",
     "SequenceMLP",
     "SequenceTransformer",

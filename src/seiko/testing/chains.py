@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seiko import tree
 from seiko.chain import Chain, fork, path_log_prob, rollout, sample, sample_path
+from seiko.chains.left_to_right import NextKind
 from seiko.distributions import Categorical, Distribution, Gaussian, Product, Reveal
 from seiko.testing.base import global_state_untouched, require, require_close, seeded
 from seiko.typing import Condition, State
@@ -102,7 +103,7 @@ def fixed_parts(law: Any) -> Iterator[tuple[str, Tensor]]:
                 yield f"{what} of leaf {name!r}", tensor
     elif isinstance(law, Gaussian):
         yield "noise scale", law.scale
-    elif isinstance(law, Categorical | Reveal):
+    elif isinstance(law, Categorical | Reveal | NextKind):
         yield "support", law.log_probs > -torch.inf
         if isinstance(law, Reveal):
             yield "number of reveals", law.count

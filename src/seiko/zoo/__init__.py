@@ -10,7 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from seiko.chains import DiffusionChain
+from seiko.chains import DiffusionChain, LeftToRight
 from seiko.checkpoints import load_weights, tensors_from_bytes
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError, WeightsError
@@ -20,6 +20,7 @@ __all__ = ["diffusers_chain", "graph_process", "load", "load_pipeline", "names",
 
 FAMILIES: Mapping[str, str] = {
     "molecular graph": "seiko.zoo.molecules",
+    "molecule tokens": "seiko.zoo.molecule_tokens",
     "pixels": "seiko.zoo.pixels",
     "sequence": "seiko.zoo.sequences",
 }
@@ -40,7 +41,7 @@ def names() -> list[str]:
     return sorted(folder.name for folder in folders if (folder / "card.json").is_file())
 
 
-def load(name: str, *, num_steps: int | None = None) -> tuple[DiffusionChain, Domain[Any]]:
+def load(name: str, *, num_steps: int | None = None) -> tuple[DiffusionChain | LeftToRight, Domain[Any]]:
     """A pre-trained chain and its domain.
 
     Args:

@@ -7,8 +7,20 @@ from collections.abc import Mapping
 from seiko.benchmark.tasks.base import Method, Task
 from seiko.benchmark.tasks.images import IMAGE_TASKS, icon_task
 from seiko.benchmark.tasks.molecules import MOLECULE_TASKS, molecule_genetic, molecule_task
+from seiko.benchmark.tasks.pmo import PMO_TASKS, drug_genetic, pmo_task
 from seiko.benchmark.tasks.sequences import SEQUENCE_TASKS
 
-__all__ = ["TASKS", "Method", "Task", "icon_task", "molecule_genetic", "molecule_task"]
+__all__ = [
+    "TASKS",
+    "Method",
+    "Task",
+    "drug_genetic",
+    "icon_task",
+    "molecule_genetic",
+    "molecule_task",
+    "pmo_task",
+]
 
-TASKS: Mapping[str, Task] = {task.name: task for task in (*MOLECULE_TASKS, *SEQUENCE_TASKS, *IMAGE_TASKS)}
+TASKS: Mapping[str, Task] = {
+    task.name: task for task in (*MOLECULE_TASKS, *PMO_TASKS, *SEQUENCE_TASKS, *IMAGE_TASKS)
+}

@@ -36,7 +36,7 @@ def pixel_updater(num_iterations: int = 25) -> FewerSteps:
 
 
 def pixel_methods() -> dict[str, Method]:
-    """Methods that fine-tune with `pixel_updater` and a pool that a CPU can draw, and the genetic algorithm."""
+    """Methods that fine-tune, with what a CPU can pay, and the genetic algorithm."""
     settings: dict[str, Any] = {
         "updater": pixel_updater(),
         "final_updater": pixel_updater(50),

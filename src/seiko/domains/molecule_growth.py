@@ -1,0 +1,101 @@
+"""Molecules grown from a given scaffold by a chain that writes SMILES from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from seiko.domains.base import Domain
+from seiko.domains.molecule_filters import smarts
+from seiko.domains.molecule_identity import parsed, rdkit_module
+from seiko.domains.molecule_tokens import SmilesTokens
+from seiko.errors import ParameterError
+from seiko.typing import Condition
+
+SPELLINGS = 200
+"""Random spellings of a scaffold that are looked through for those that end at its open atom."""
+
+
+def beginnings(scaffold: str, *, seed: int = 0) -> list[str]:
+    """Spellings of a scaffold after which whatever is written next is bound to its open atom, shortest first.
+
+    Args:
+        scaffold: A SMILES with one ``*`` where it is to be grown.
+        seed: Of the random spellings that are tried.
+
+    Raises:
+        ParameterError: If RDKit cannot read it, or it has not exactly one open place, at the end of one
+            single bond.
+
+    Example:
+        >>> beginnings("*c1ccccc1")[0], beginnings("CC(=O)N*")[0]
+        ('c1ccccc1', 'CC(=O)N')
+    """
+    mol = parsed(scaffold)
+    open_atoms = [] if mol is None else [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+    if len(open_atoms) != 1 or open_atoms[0].GetDegree() != 1 or mol.GetNumAtoms() < 2:
+        raise ParameterError(
+            f"A scaffold is a SMILES with one `*`, bound to one atom, where it is grown; got {scaffold!r}.",
+            hint='Write "*c1ccccc1" for anything bound to a benzene ring.',
+        )
+    if open_atoms[0].GetBonds()[0].GetBondType() != rdkit_module().BondType.SINGLE:
+        raise ParameterError(f"The bond to `*` must be a single one; got {scaffold!r}.")
+    spelled = rdkit_module().MolToRandomSmilesVect(mol, SPELLINGS, randomSeed=1 + seed)
+    ending = {text[:-1] for text in spelled if text.endswith("*")}
+    return sorted(ending, key=lambda text: (len(text), text))
+
+
+def growing_domain(
+    domain: Domain[str], codec: SmilesTokens, scaffold: str, *, spellings: int = 4, seed: int = 0
+) -> Domain[str]:
+    """The same domain for molecules that keep a scaffold: samples begin with it, and others are invalid.
+
+    Args:
+        domain: Of the chain.
+        codec: Of the chain's rows.
+        scaffold: A SMILES with one ``*`` where it is to be grown.
+        spellings: How many of the shortest `beginnings` are taken, in tokens; each sample has one of them.
+        seed: Of `beginnings`.
+
+    Raises:
+        ParameterError: As `beginnings`, or if no spelling can be written in the codec's tokens.
+    """
+    known = [text for text in beginnings(scaffold, seed=seed) if codec.split(text)]
+    if not known:
+        raise ParameterError(f"{scaffold!r} has symbols that the chain does not write.")
+    shortest = sorted(known, key=lambda text: len(codec.split(text)))[:spellings]
+    allowed = torch.cat([codec.beginning(text) for text in shortest])
+    kept = scaffold_filter(scaffold)
+
+    def why_invalid(design: str) -> str:
+        return domain.why_invalid(design) or kept(design)
+
+    return replace(
+        domain,
+        condition=_drawn(allowed),
+        is_valid=lambda design: not why_invalid(design),
+        why_invalid=why_invalid,
+    )
+
+
+def _drawn(allowed: Tensor) -> Callable[[int, torch.Generator | None], Condition]:
+    def condition(batch_size: int, generator: torch.Generator | None = None) -> Condition:
+        return allowed[torch.randint(len(allowed), (batch_size,), generator=generator)]
+
+    return condition
+
+
+def scaffold_filter(scaffold: str) -> Callable[[str], str]:
+    """Why a readable SMILES does not hold the scaffold, grown or not, "" where it does."""
+    mol = parsed(scaffold)
+    core = rdkit_module().DeleteSubstructs(mol, smarts("[#0]"))
+    pattern = rdkit_module().MolToSmiles(core)
+
+    def why_not(design: str) -> str:
+        found: Sequence[int] = parsed(design).GetSubstructMatch(core)
+        return "" if found else f"the scaffold {pattern} is absent"
+
+    return why_not

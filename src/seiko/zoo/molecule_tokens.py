@@ -1,0 +1,45 @@
+"""Chains that write SMILES, fragment by fragment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seiko import zoo
+from seiko.chains import LeftToRight
+from seiko.domains.base import Domain
+from seiko.domains.molecule import smiles_domain
+from seiko.domains.molecule_filters import Check
+from seiko.domains.molecule_identity import MoleculeRules
+from seiko.domains.molecule_tokens import BracketGrammar, SmilesTokens
+from seiko.networks import RecurrentSequence
+
+
+def codec_of(card: Mapping[str, Any]) -> SmilesTokens:
+    """The codec of a card."""
+    return SmilesTokens(tuple(card["tokens"]), card["length"])
+
+
+def domain_of(card: Mapping[str, Any], filters: Mapping[str, Check] | None = None) -> Domain[str]:
+    """Molecules of the elements, sizes and charges that a card allows."""
+    rules = MoleculeRules(tuple(card["elements"]), max_atoms=card["max_atoms"], charges=card["charges"])
+    return smiles_domain(codec_of(card).decode, rules=rules, filters=filters)
+
+
+def token_codec(name: str = "zinc-tokens") -> SmilesTokens:
+    """The codec of a chain of the zoo: between its rows and SMILES."""
+    return codec_of(zoo.read_card(name))
+
+
+def token_domain(name: str = "zinc-tokens", *, filters: Mapping[str, Check] | None = None) -> Domain[str]:
+    """The domain of a chain of the zoo with a chemist's filters; a design that fails one is invalid."""
+    return domain_of(zoo.read_card(name), filters)
+
+
+def build(card: Mapping[str, Any], num_steps: int) -> tuple[LeftToRight, Domain[str]]:
+    """The chain of a card, without its weights, and its domain.
+
+    Fewer steps than the card's length are for molecules of fewer tokens: longer ones are cut off and invalid.
+    """
+    network = RecurrentSequence(codec_of(card).kinds, **card["network"])
+    return LeftToRight(network, num_steps, BracketGrammar(card["tokens"])), domain_of(card)
