@@ -16,7 +16,7 @@ from seiko.chain import fork
 from seiko.checkpoints import tensors_to_bytes
 from seiko.domains.sequence import RNA, SequenceSpace, sequence_domain
 from seiko.errors import NotEnoughDesignsError, ObservationError, ParameterError, WeightsError
-from seiko.proposers.online import WEIGHTS, calibration, load_chain, observations
+from seiko.proposers.online import WEIGHTS, load_chain
 from seiko.proposers.online_ppo import OnlinePPO
 from seiko.proposers.sampling import (
     diverse_batch,
@@ -25,6 +25,7 @@ from seiko.proposers.sampling import (
     draw_variations,
     value_of_states,
 )
+from seiko.proposers.scoring import calibration, observations
 from seiko.records import History, Trial, TrialState
 from seiko.surrogates import LastLayerLinear
 from seiko.testing import check_proposer

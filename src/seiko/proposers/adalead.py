@@ -14,9 +14,8 @@ from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
 from seiko.proposers.genetic import told_best_first
-from seiko.proposers.online import calibration, predict
 from seiko.proposers.random import RandomSampling
-from seiko.proposers.scoring import Score, fit_score
+from seiko.proposers.scoring import Score, calibration, fit_score, predict
 from seiko.records import History
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -25,18 +24,17 @@ from seiko.proposers.sampling import (
     draw_variations,
     value_of_states,
 )
-from seiko.records import History, Trial
-from seiko.surrogates.base import Observations, Surrogate
+from seiko.proposers.scoring import Score, calibration, fit_score, predict
+from seiko.records import History
+from seiko.surrogates.base import Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel
 from seiko.updaters.base import KLPenalty, KLTarget, Objective, ShareOfEntropy, Updater, UpdateReport
 
 if TYPE_CHECKING:
-    from botorch.models.model import Model
+    pass
 
 Design = TypeVar("Design")
 WEIGHTS = "chain.safetensors"
-Score = Callable[[Tensor], Tensor]
-"""Features [n, feature] to how much a design is wanted [n], in reward units."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class OnlineFineTuner(Generic[Design]):
     ========================================================= ==========================================
     1    sample designs from p(i-1), choose, query            ``_choose``; the campaign asks
     2    add the readings                                     ``History``
-    3    fit the surrogate to everything told                 ``_fit``
+    3    fit the surrogate to everything told                 ``fit_score``
     4    climb its optimistic value under both divergences    ``_climb``: `updater` on the objective
     ========================================================= ==========================================
 
@@ -133,12 +131,18 @@ class OnlineFineTuner(Generic[Design]):
         check_num_queries(num_queries)
         current = _Current.restore(self.chain, resume)
         report: dict[str, Any] = dict(calibration(history))
-        score: Score | None = None
-        model: Model | None = None
+        score: Score[Design] | None = None
         is_last = num_queries == 0
         if history.complete and (self.adapt == "always" or is_last):
             acquisition = self.final_acquisition if is_last else self.acquisition
-            model, score = self._fit(history, acquisition, generator)
+            score = fit_score(
+                history,
+                self.domain,
+                self.surrogate,
+                acquisition,
+                feasibility=self.feasibility,
+                generator=generator,
+            )
             readings = fingerprint(history)
             if readings != current.readings or is_last:
                 updater = self.final_updater if is_last and self.final_updater else self.updater
@@ -150,32 +154,16 @@ class OnlineFineTuner(Generic[Design]):
             report |= chosen
         return Proposal(
             designs,
-            predictions=predict(model, self.domain, designs),
+            predictions=predict(score.model if score else None, self.domain, designs),
             artifacts=current.artifacts(),
             report=report,
         )
-
-    def _fit(
-        self, history: History[Design], acquisition: Acquisition, generator: torch.Generator
-    ) -> tuple[Model, Score]:
-        """The surrogate fitted to everything told, and what is climbed and chosen by."""
-        data = observations(history.complete, self.domain)
-        model = self.surrogate.fit(data, generator=generator)
-        bound = acquisition.bind(model, best_value=float(data.values.max()), generator=generator)
-        if self.feasibility is None or not history.infeasible:
-            return model, bound
-        told = [*history.complete, *history.infeasible]
-        labels = torch.tensor([True] * len(history.complete) + [False] * len(history.infeasible))
-        known = self.domain.features([trial.design for trial in told])
-        feasible = self.feasibility.fit(known, labels, generator=generator)
-        spread = float(data.values.std(correction=0))
-        return model, lambda features: bound(features) + spread * feasible(features).log()
 
     def _climb(
         self,
         updater: Updater,
         current: _Current,
-        score: Score,
+        score: Score[Design],
         readings: str,
         generator: torch.Generator,
     ) -> tuple[_Current, dict[str, float]]:
@@ -189,7 +177,7 @@ class OnlineFineTuner(Generic[Design]):
             # The start of the update itself: an updater that knows them equal saves the comparison.
             penalties.append(KLPenalty(current.chain, float(weight), "previous"))
         objective = Objective(
-            value_of_states(self.domain, score),
+            value_of_states(self.domain, score.with_gradients),
             tuple(penalties),
             condition=self.domain.condition,
             differentiable=self.domain.soft_features is not None,
@@ -210,7 +198,7 @@ class OnlineFineTuner(Generic[Design]):
         chain: Chain,
         history: History[Design],
         num_queries: int,
-        score: Score | None,
+        score: Score[Design] | None,
         generator: torch.Generator,
     ) -> tuple[list[Design], dict[str, float]]:
         """The designs to ask for: plain samples, or the best of a pool."""
@@ -245,17 +233,17 @@ class OnlineFineTuner(Generic[Design]):
         pool: Pool[Design],
         history: History[Design],
         num_parents: int,
-        score: Score,
+        score: Score[Design],
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """Add generations of variations to a pool; the features and scores of all that is in it."""
         team = shares.current()
         features = team.rows(pool.designs, self.domain.features)
-        wanted = score(features).double()
+        wanted = score.of_features(features)
         if not self.num_generations:
             return features, wanted
         told = [trial.design for trial in history.complete]
-        known = score(self.domain.features(told)).double()
+        known = score(told)
         for _ in range(self.num_generations):
             best = torch.cat([known, wanted]).argsort(descending=True)[:num_parents].tolist()
             parents = [told[row] if row < len(told) else pool.designs[row - len(told)] for row in best]
@@ -263,7 +251,7 @@ class OnlineFineTuner(Generic[Design]):
             if new := pool.add(children, self.domain):
                 added = team.rows(new, self.domain.features)
                 features = torch.cat([features, added])
-                wanted = torch.cat([wanted, score(added).double()])
+                wanted = torch.cat([wanted, score.of_features(added)])
         return features, wanted
 
 
@@ -313,45 +301,6 @@ def fingerprint(history: History[Any]) -> str:
     """Of all complete readings: another one if any was added, repeated or corrected."""
     told = [(t.id, t.value, t.noise_std) for t in history.complete]
     return hashlib.sha256(repr(told).encode()).hexdigest()
-
-
-def observations(trials: Sequence[Trial[Design]], domain: Domain[Design]) -> Observations:
-    """Told trials as tensors; unknown noise is NaN, and None if it is unknown everywhere."""
-    noise = [math.nan if trial.noise_std is None else trial.noise_std for trial in trials]
-    return Observations(
-        features=domain.features([trial.design for trial in trials]),
-        values=torch.tensor([trial.value for trial in trials], dtype=torch.float64),
-        noise_std=None if all(map(math.isnan, noise)) else torch.tensor(noise, dtype=torch.float64),
-    )
-
-
-@torch.no_grad()
-def predict(
-    model: Model | None, domain: Domain[Design], designs: Sequence[Design]
-) -> list[tuple[float, float]]:
-    """Mean and standard deviation of a new reading of each design; empty without a model."""
-    if model is None or not designs:
-        return []
-    posterior: Any = model.posterior(domain.features(designs).unsqueeze(1), observation_noise=True)
-    mean, variance = posterior.mean.flatten().tolist(), posterior.variance.flatten().tolist()
-    return [(m, math.sqrt(max(v, 0.0))) for m, v in zip(mean, variance, strict=True)]
-
-
-def calibration(history: History[Any], level: float = 0.9) -> dict[str, float]:
-    """How the last told round's readings lay in the intervals predicted for them before they were told."""
-    z = math.sqrt(2) * float(torch.erfinv(torch.tensor(level, dtype=torch.float64)))
-    told = [t for t in history.complete if t.predicted_mean is not None and t.predicted_std]
-    last = [t for t in told if t.round == max(trial.round for trial in told)]
-    if not last:
-        return {}
-    errors = torch.tensor([t.value - t.predicted_mean for t in last])  # type: ignore[operator]
-    inside = errors.abs() <= z * torch.tensor([t.predicted_std for t in last])
-    return {
-        "surrogate/coverage": float(inside.double().mean()),
-        "surrogate/coverage_nominal": level,
-        "surrogate/bias": float(errors.mean()),
-        "surrogate/rmse": float(errors.square().mean().sqrt()),
-    }
 
 
 def _named(update: UpdateReport) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -11,9 +12,8 @@ from torch import Tensor
 
 from seiko.acquisitions import Acquisition, BoundAcquisition
 from seiko.domains.base import Domain
-from seiko.proposers.online import observations
-from seiko.records import History
-from seiko.surrogates.base import Surrogate
+from seiko.records import History, Trial
+from seiko.surrogates.base import Observations, Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel, FittedFeasibility
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ class Score(Generic[Design]):
     @torch.no_grad()
     def of_features(self, features: Tensor) -> Tensor:
         """Scores of features [n, feature], float64 [n]."""
-        return torch.cat([self._part(part) for part in features.split(ROWS)])
+        return torch.cat([self.with_gradients(part).double() for part in features.split(ROWS)])
 
-    def _part(self, features: Tensor) -> Tensor:
-        wanted = self.acquisition(features).double()
+    def with_gradients(self, features: Tensor) -> Tensor:
+        """Scores of features [n, feature], with gradients, in their dtype [n]."""
+        wanted = self.acquisition(features)
         if self.feasible is None:
             return wanted
-        return wanted + self.spread * self.feasible(features).double().log()
+        return wanted + self.spread * self.feasible(features).log()
 
 
 def fit_score(
@@ -67,7 +68,7 @@ def fit_score(
     surrogate: Surrogate,
     acquisition: Acquisition,
     *,
-    feasibility: FeasibilityModel,
+    feasibility: FeasibilityModel | None,
     generator: torch.Generator,
 ) -> Score[Design]:
     """The surrogate and the feasibility model fitted to everything told.
@@ -77,7 +78,7 @@ def fit_score(
         domain: Gives the features.
         surrogate: Recipe of the stand-in for the reward.
         acquisition: What is made of its posterior.
-        feasibility: Recipe of the probability that a design has a reward.
+        feasibility: Recipe of the probability that a design has a reward; None leaves it out.
         generator: For all that is random in the fits.
 
     Raises:
@@ -99,9 +100,48 @@ def fit_score(
     data = observations(history.complete, domain)
     model = surrogate.fit(data, generator=generator)
     bound = acquisition.bind(model, best_value=float(data.values.max()), generator=generator)
-    if not history.infeasible:
+    if feasibility is None or not history.infeasible:
         return Score(domain, model, bound)
     refused: Any = domain.features([trial.design for trial in history.infeasible])
     labels = torch.arange(len(data) + len(refused)) < len(data)
     feasible = feasibility.fit(torch.cat([data.features, refused]), labels, generator=generator)
     return Score(domain, model, bound, feasible, float(data.values.std(unbiased=False)))
+
+
+def observations(trials: Sequence[Trial[Design]], domain: Domain[Design]) -> Observations:
+    """Told trials as tensors; unknown noise is NaN, and None if it is unknown everywhere."""
+    noise = [math.nan if trial.noise_std is None else trial.noise_std for trial in trials]
+    return Observations(
+        features=domain.features([trial.design for trial in trials]),
+        values=torch.tensor([trial.value for trial in trials], dtype=torch.float64),
+        noise_std=None if all(map(math.isnan, noise)) else torch.tensor(noise, dtype=torch.float64),
+    )
+
+
+@torch.no_grad()
+def predict(
+    model: Model | None, domain: Domain[Design], designs: Sequence[Design]
+) -> list[tuple[float, float]]:
+    """Mean and standard deviation of a new reading of each design; empty without a model."""
+    if model is None or not designs:
+        return []
+    posterior: Any = model.posterior(domain.features(designs).unsqueeze(1), observation_noise=True)
+    mean, variance = posterior.mean.flatten().tolist(), posterior.variance.flatten().tolist()
+    return [(m, math.sqrt(max(v, 0.0))) for m, v in zip(mean, variance, strict=True)]
+
+
+def calibration(history: History[Any], level: float = 0.9) -> dict[str, float]:
+    """How the last told round's readings lay in the intervals predicted for them before they were told."""
+    z = math.sqrt(2) * float(torch.erfinv(torch.tensor(level, dtype=torch.float64)))
+    told = [t for t in history.complete if t.predicted_mean is not None and t.predicted_std]
+    last = [t for t in told if t.round == max(trial.round for trial in told)]
+    if not last:
+        return {}
+    errors = torch.tensor([t.value - t.predicted_mean for t in last])  # type: ignore[operator]
+    inside = errors.abs() <= z * torch.tensor([t.predicted_std for t in last])
+    return {
+        "surrogate/coverage": float(inside.double().mean()),
+        "surrogate/coverage_nominal": level,
+        "surrogate/bias": float(errors.mean()),
+        "surrogate/rmse": float(errors.square().mean().sqrt()),
+    }

@@ -17,9 +17,8 @@ from seiko.chain import Chain
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError, WeightsError
 from seiko.proposers.base import Proposal, check_num_queries
-from seiko.proposers.online import calibration, predict
 from seiko.proposers.sampling import Pool, diverse_batch, draw_designs, fill_pool
-from seiko.proposers.scoring import Score, fit_score
+from seiko.proposers.scoring import Score, calibration, fit_score, predict
 from seiko.records import History
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel
