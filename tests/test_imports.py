@@ -23,6 +23,7 @@ LAYERS = [
     {"proposers"},
     {"campaign"},
     {"methods", "zoo", "oracles", "parallel"},
+    {"ablations"},
     {"benchmark"},
     {"web", "testing", "tracking"},
     {"cli"},

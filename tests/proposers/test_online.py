@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
 from benchmark_world import LENGTH, LETTERS, QUICK, SOFT_WORDS, WORDS, materials, reward
 from seiko import methods
+from seiko.ablations import ABLATIONS, without_pretrained_kl
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import fork
 from seiko.checkpoints import tensors_to_bytes
@@ -63,6 +64,37 @@ def test_every_named_method_obeys_the_protocol(name):
         num_queries=4,
         reward=reward,
     )
+
+
+@pytest.mark.parametrize("name", sorted(ABLATIONS))
+def test_every_ablation_obeys_the_protocol_and_takes_out_its_part(name):
+    check_proposer(lambda: ABLATIONS[name](*materials(), **QUICK), WORDS, num_queries=4, reward=reward)
+    (chain, domain), updater = materials(), QUICK["updater"]
+    whole = methods.seiko_ucb(chain, domain, updater=updater)
+    part = ABLATIONS[name](chain, domain, updater=updater)
+    names = {field.name for field in fields(whole)} - {"_", "domain"}
+    changed = {field for field in names if getattr(whole, field) != getattr(part, field)}
+    wanted = {
+        "without_choosing": {"select"},
+        "without_variations": set(),  # words have none by default
+        "without_feasibility": {"feasibility"},
+        "without_previous_kl": {"kl_weight_previous"},
+        "without_pretrained_kl": {"kl_weight_pretrained", "kl_weight_previous"},
+    }
+    assert changed == wanted[name]
+
+
+def test_without_the_pretrained_chain_the_target_is_to_the_previous_round():
+    chain, domain = materials()
+    updater = RewardWeighted(num_refreshes=2, pool_size=200, fit_iterations=40, batch_size=64)
+    proposer = without_pretrained_kl(chain, domain, updater=updater, kl_target=1.0, pool_size=40)
+    history, resume = told(some_words(40)), {}
+    for count in (39, 40):
+        part = History(history.trials[:count])
+        proposal = proposer.propose(part, 4, resume=resume, generator=torch.Generator().manual_seed(count))
+        resume = proposal.artifacts
+    assert proposal.report["kl/previous_nats"] == pytest.approx(1.0, rel=0.4)
+    assert proposal.report["kl/pretrained_nats"] > 1.4
 
 
 def test_a_round_learns_and_the_final_model_earns_more():

@@ -66,8 +66,8 @@ class OnlineFineTuner(Generic[Design]):
         kl_weight_pretrained: w_pre, in reward units per nat.
         kl_weight_previous: w_prev in reward units per nat, or "telescoping" for ``w_prev,i = w_pre (i - 1)``,
             under which the law is ``p_pre exp(mean of all acquisitions / w_pre)``.
-        kl_target: Wanted KL to the pre-trained chain, in nats or as a share of its entropy; scales both
-            weights together. None keeps the weights.
+        kl_target: Wanted KL to the pre-trained chain (where w_pre is 0, to the previous round), in nats or as
+            a share of the pre-trained chain's entropy; scales both weights together. None keeps the weights.
         pool_size: Samples drawn to choose from.
         num_generations: How often the pool is extended by half as many variations of the most wanted designs
             of it and of the history (`draw_variations`).
@@ -189,9 +189,11 @@ class OnlineFineTuner(Generic[Design]):
         return _Current(chain, update, readings, report.multiplier), _named(report) | target
 
     def _target(self) -> KLTarget | None:
+        """The target, to the pre-trained chain unless that has no weight."""
+        name = "pretrained" if self.kl_weight_pretrained > 0 else "previous"
         if isinstance(self.kl_target, ShareOfEntropy):
-            return KLTarget(self.kl_target.nats(self.chain, self.domain.condition))
-        return None if self.kl_target is None else KLTarget(self.kl_target)
+            return KLTarget(self.kl_target.nats(self.chain, self.domain.condition), name)
+        return None if self.kl_target is None else KLTarget(self.kl_target, name)
 
     def _choose(
         self,

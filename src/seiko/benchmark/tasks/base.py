@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from seiko import zoo
+from seiko.ablations import ABLATIONS
 from seiko.chain import Chain
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError
@@ -69,7 +70,7 @@ class Task:
     @property
     def methods(self) -> dict[str, Method]:
         """All methods that can run on it, by name."""
-        return {**METHODS, **self.rivals}
+        return {**METHODS, **ABLATIONS, **self.rivals}
 
     def materials(self) -> tuple[Chain, Domain[Any]]:
         """The pre-trained chain and its domain."""
