@@ -11,7 +11,7 @@ from torch import nn
 from chain_families import FAMILIES, PaddedGaussians, generator
 from enumerable import Space, exact_law, tilted, total_variation
 from seiko import tree
-from seiko.chain import path_kl, rollout, sample
+from seiko.chain import path_kl, sample
 from seiko.chains import DDIM, Denoised, DiffusionChain, Masked
 from seiko.chains.clean import look_ahead
 from seiko.chains.guided import Guided
@@ -67,9 +67,8 @@ def test_a_guided_chain_is_a_chain(name):
 
 
 def test_a_chain_that_does_not_say_what_it_expects_is_refused():
-    chain = Guided(FAMILIES["left-to-right"](0), spread_out, scale=1.5)
-    with pytest.raises(ParameterError, match="expects the clean state to be is not known"):
-        next(iter(rollout(chain, 2, generator=generator())))
+    with pytest.raises(ParameterError, match="LeftToRight expects the clean state to be is not known"):
+        Guided(FAMILIES["left-to-right"](0), spread_out, scale=1.5)
 
 
 @pytest.mark.parametrize("name", ["ddpm", "masked-2", "uniform", "mixed"])
