@@ -122,13 +122,6 @@ RECIPES = {
         settings=_settings(2500, 1.5e-3, 0.02, 128),
         steps=(32, 16, 8),
     ),
-    "gfp-variants-mutation": Recipe(
-        **GFP,
-        network={"kind": "mlp", "width": 128, "num_layers": 2},
-        settings=_settings(2500, 1.5e-3, 0.02, 128),
-        process="mutation",
-        steps=(32, 16, 8),
-    ),
 }
 
 
