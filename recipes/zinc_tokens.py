@@ -37,7 +37,7 @@ from seiko.zoo.molecule_tokens import build
 
 NETWORK = {"width": 448, "num_layers": 2, "embedding": 256}
 SETTINGS = Pretraining(
-    num_iterations=24_000,
+    num_iterations=18_000,
     batch_size=128,
     learning_rate=2e-3,
     warmup=200,

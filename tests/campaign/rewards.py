@@ -63,15 +63,16 @@ def leaves_a_mark(folder, word):
 
 def dies_once(folder, word):
     """The first call for "die" kills its process, while another word is worked on; the second one answers."""
-    mark = Path(folder, "die")
-    if word == "die" and not mark.exists():
-        mark.touch()
+    working, died = Path(folder, "working"), Path(folder, "died")
+    if died.exists():
+        return float(len(word))
+    if word == "die":
+        while not working.exists():
+            time.sleep(0.05)
+        died.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    while word != "die" and not mark.exists():
-        time.sleep(0.05)
-    if word != "die":
-        time.sleep(0.5)
-    return float(len(word))
+    working.touch()
+    time.sleep(60)  # until the death of the other breaks the pool
 
 
 def waits_for_a_child(folder, word):

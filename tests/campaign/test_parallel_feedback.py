@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
@@ -27,6 +27,13 @@ def trials(words):
 
 def spawn_pool(workers=2):
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+def started_pool(workers=2):
+    """With all of its processes: the pool looks after those alone that it had when it last fell asleep."""
+    pool = spawn_pool(workers)
+    wait([pool.submit(time.sleep, 0.2) for _ in range(workers)])
+    return pool
 
 
 def values(observations):
@@ -102,7 +109,7 @@ def test_a_process_pool_that_breaks_is_made_anew_and_only_the_culprit_is_failed(
 
 def test_a_pool_that_broke_by_chance_costs_nobody_a_reading(tmp_path):
     reward = partial(rewards.dies_once, str(tmp_path))
-    with CallableFeedback(reward, executor=spawn_pool) as feedback:
+    with CallableFeedback(reward, executor=started_pool) as feedback:
         assert values(feedback.evaluate(["bb", "die", "a"])) == [2.0, 3.0, 1.0]
 
 

@@ -13,7 +13,7 @@ from seiko.acquisitions import Acquisition, Mean
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
-from seiko.proposers.genetic import told_best_first
+from seiko.proposers.genetic import numpy_rng, told_best_first
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
 from seiko.records import History
@@ -120,8 +120,7 @@ class AdaLead(Generic[Design]):
             feasibility=self.feasibility,
             generator=generator,
         )
-        seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)
-        rng = np.random.default_rng(int(seed))
+        rng = numpy_rng(generator)
         parents = [design for design, value in told if value >= told[0][1] - self.threshold * abs(told[0][1])]
         rollouts = _RollOuts(self, score, history.keys, rng)
         rollouts.run(parents, num_queries)

@@ -113,11 +113,7 @@ class BestOfN(Generic[Design]):
             rows = diverse_batch(score.of_features(features), features, num_queries, diversity=self.diversity)
             designs = [pool.designs[row] for row in rows]
             predictions = predict(score.model, self.domain, designs)
-        report |= {
-            "round/sampled": pool.sampled,
-            "round/valid_fraction": pool.valid_fraction,
-            "round/new_designs": len(pool.designs),
-        }
+        report |= pool.report()
         return Proposal(designs, predictions=predictions, report=report)
 
     def final_designs(

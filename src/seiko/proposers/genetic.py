@@ -82,8 +82,7 @@ class GeneticAlgorithm(Generic[Design]):
         if len(population) < 2:
             candidates: Iterator[Design | None] = self._samples(num_queries, generator)
         else:
-            seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)
-            candidates = self.children(population, np.random.default_rng(int(seed)))
+            candidates = self.children(population, numpy_rng(generator))
         designs, tried = self._new(candidates, num_queries, history.keys)
         return Proposal(designs, report={"genetic/population": len(population), "genetic/tried": tried})
 
@@ -143,3 +142,9 @@ def told_best_first(history: History[Design], round_: int | None = None) -> list
             designs.setdefault(trial.key, trial.design)
     means = {key: sum(values) / len(values) for key, values in told.items()}
     return [(designs[key], means[key]) for key in sorted(means, key=means.__getitem__, reverse=True)]
+
+
+def numpy_rng(generator: torch.Generator) -> np.random.Generator:
+    """NumPy's generator, seeded by the next number of torch's."""
+    seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)
+    return np.random.default_rng(int(seed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import torch
@@ -181,13 +182,14 @@ class OnlineFineTuner(Generic[Design]):
             tuple(penalties),
             condition=self.domain.condition,
             differentiable=self.domain.soft_features is not None,
-            target=self._target(),
+            target=self._target,
             multiplier=current.multiplier,
         )
         chain, report = updater.update(current.chain, objective, generator=generator)
         target = {} if objective.target is None else {"kl/target_nats": objective.target.nats}
         return _Current(chain, update, readings, report.multiplier), _named(report) | target
 
+    @cached_property
     def _target(self) -> KLTarget | None:
         """The target, to the pre-trained chain unless that has no weight."""
         name = "pretrained" if self.kl_weight_pretrained > 0 else "previous"
@@ -209,7 +211,7 @@ class OnlineFineTuner(Generic[Design]):
         pool = draw_pool(
             chain, self.domain, history.keys, least=num_queries, size=size, generator=generator, short=True
         )
-        report = _pool_report(pool)
+        report = pool.report()
         if len(pool.designs) < num_queries:  # p(i) has lost its variety: the pre-trained chain has not
             more = draw_pool(
                 self.chain,
@@ -315,12 +317,4 @@ def _named(update: UpdateReport) -> dict[str, float]:
         "update/gradient_norm": update.gradient_norm,
         "kl/multiplier": update.multiplier,
         **kl,
-    }
-
-
-def _pool_report(pool: Pool[Any]) -> dict[str, float]:
-    return {
-        "round/sampled": pool.sampled,
-        "round/valid_fraction": pool.valid_fraction,
-        "round/new_designs": len(pool.designs),
     }

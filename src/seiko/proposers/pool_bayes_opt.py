@@ -7,7 +7,6 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from seiko.acquisitions import Acquisition, UpperConfidenceBound
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
-from seiko.proposers.genetic import GeneticAlgorithm, told_best_first
+from seiko.proposers.genetic import GeneticAlgorithm, numpy_rng, told_best_first
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import diverse_batch
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
@@ -121,8 +120,7 @@ class PoolBayesOpt(Generic[Design]):
         return Proposal(designs, predictions=predict(score.model, domain, designs), report=report)
 
     def _evolve(self, pool: _Pool[Design], generator: torch.Generator) -> None:
-        seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)
-        rng = np.random.default_rng(int(seed))
+        rng = numpy_rng(generator)
         for _ in range(self.num_generations):
             parents = pool.top(self.search.population_size)
             if len(parents) < 2:

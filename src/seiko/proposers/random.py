@@ -11,6 +11,7 @@ import torch
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
+from seiko.proposers.sampling import Pool
 from seiko.records import History
 
 Design = TypeVar("Design")
@@ -49,23 +50,16 @@ class RandomSampling(Generic[Design]):
     ) -> Proposal[Design]:
         """As many new, valid samples as asked for, in the order they came."""
         check_num_queries(num_queries)
-        new: dict[str, Design] = {}
-        known = history.keys
-        sampled = valid = 0
+        pool: Pool[Design] = Pool(seen=set(history.keys))
         for _ in range(self.max_rounds):
-            if len(new) >= num_queries:
+            if len(pool.designs) >= num_queries:
                 break
-            for design in self.sampler(num_queries, generator):
-                sampled += 1
-                if self.domain.is_valid(design):
-                    valid += 1
-                    if (key := self.domain.key(design)) not in known:
-                        new.setdefault(key, design)
-        if len(new) < num_queries:
+            pool.add(self.sampler(num_queries, generator), self.domain)
+        if len(pool.designs) < num_queries:
             raise NotEnoughDesignsError(
-                f"{sampled} samples held {len(new)} valid designs that were not asked before; "
+                f"{pool.sampled} samples held {len(pool.designs)} valid designs that were not asked before; "
                 f"{num_queries} are needed.",
                 hint="Ask for fewer designs, raise `max_rounds`, or use a sampler with more variety.",
             )
-        fraction = {"round/valid_fraction": valid / sampled} if sampled else {}
-        return Proposal(list(new.values())[:num_queries], report={"round/sampled": sampled, **fraction})
+        fraction = {"round/valid_fraction": pool.valid_fraction} if pool.sampled else {}
+        return Proposal(pool.designs[:num_queries], report={"round/sampled": pool.sampled, **fraction})

@@ -52,6 +52,14 @@ class Pool(Generic[Design]):
     def valid_fraction(self) -> float:
         return self.valid / self.sampled if self.sampled else 0.0
 
+    def report(self) -> dict[str, float]:
+        """Its numbers, for the report of a round."""
+        return {
+            "round/sampled": self.sampled,
+            "round/valid_fraction": self.valid_fraction,
+            "round/new_designs": len(self.designs),
+        }
+
 
 def draw_pool(
     chain: Chain,

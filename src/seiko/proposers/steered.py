@@ -110,7 +110,7 @@ class SteeredChain(ABC, Generic[Design]):
         report: dict[str, Any] = dict(calibration(history))
         if len(history.complete) < LEAST_READINGS:
             pool = self._pool(self._plain, history, num_queries, num_queries, generator)
-            return Proposal(pool.designs[:num_queries], report=report | _pool_report(pool))
+            return Proposal(pool.designs[:num_queries], report=report | pool.report())
         acquisition = self.acquisition if num_queries else self.final_acquisition
         score = self._score(history, acquisition, generator)
         scale, found = self._scale(score, history, resume, generator)
@@ -208,7 +208,7 @@ class SteeredChain(ABC, Generic[Design]):
             wanted: Tensor = score.of_features(features)
             rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
             designs = [pool.designs[row] for row in rows]
-        return designs, _pool_report(pool)
+        return designs, pool.report()
 
 
 def solve_scale(
@@ -267,11 +267,3 @@ def _last_scale(resume: Mapping[str, bytes]) -> float | None:
     if not (math.isfinite(scale) and scale > 0):
         raise WeightsError(f"The artifact {STEERING} holds the scale {scale}; it must be finite and > 0.")
     return scale
-
-
-def _pool_report(pool: Pool[Any]) -> dict[str, float]:
-    return {
-        "round/sampled": pool.sampled,
-        "round/valid_fraction": pool.valid_fraction,
-        "round/new_designs": len(pool.designs),
-    }

@@ -12,9 +12,9 @@ from seiko.chain import Chain
 from seiko.domains.base import Domain
 from seiko.domains.molecule_moves import crossover_molecule, mutate_molecule
 from seiko.errors import ParameterError
+from seiko.methods import genetic
 from seiko.oracles.pmo import NAMES, OBJECTIVES
 from seiko.proposers.genetic import GeneticAlgorithm
-from seiko.proposers.sampling import sampler
 
 CHAIN = "zinc-tokens"
 NUM_ROUNDS, NUM_QUERIES = 10, 100
@@ -52,7 +52,7 @@ def drug_genetic(chain: Chain, domain: Domain[str], **settings: Any) -> GeneticA
         "mutate": partial(mutate_molecule, **allowed),
         "crossover": partial(crossover_molecule, **allowed),
     }
-    return GeneticAlgorithm(domain, sampler(chain, domain), **{**options, **TUNED, **settings})
+    return genetic(chain, domain, **{**options, **TUNED, **settings})
 
 
 TUNED: Mapping[str, Any] = {
