@@ -58,7 +58,7 @@ def default_settings(domain: Domain[Any]) -> dict[str, Any]:
             "exploration": 2.0,
             "kl_target": ShareOfEntropy(0.45),
             "pool_size": 2000,
-            "num_generations": 4,
+            "num_generations": 10,
         }
     return {"exploration": 1.0, "kl_target": DEFAULT_KL_TARGET}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +39,8 @@ class Domain(Generic[Design]):
             ``features(decode(state))`` at the corners of the simplex; None where there is no such function.
         encode: ``designs -> clean states`` that decode to them, for valid designs; None where there is no
             such function.
+        crossover: ``(one, other, generator of NumPy) -> a design of parts of both``, None where it found
+            none; itself None where there is no such function.
         condition: ``(batch_size, generator) -> condition`` for sampling.
         metrics: Named functions of a list of designs, for reports.
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
@@ -60,6 +63,7 @@ class Domain(Generic[Design]):
     media_type: str = "text/plain"
     soft_features: Callable[[State, Condition], Tensor] | None = None
     encode: Callable[[Sequence[Design]], State] | None = None
+    crossover: Callable[[Design, Design, np.random.Generator], Design | None] | None = None
     condition: Callable[[int, torch.Generator | None], Condition] = no_condition
     metrics: Mapping[str, Callable[[Sequence[Design]], float]] = field(default_factory=dict)
     why_invalid: Callable[[Design], str] = lambda design: ""

@@ -19,6 +19,7 @@ from seiko.domains.sequence_metrics import (
     motif_enrichment,
     novelty,
 )
+from seiko.domains.sequence_moves import crossover_sequence
 from seiko.domains.sequence_search import broken, check_constraints, check_parent
 from seiko.domains.sequence_space import SequenceSpace
 from seiko.errors import ParameterError
@@ -100,6 +101,7 @@ def sequence_domain(
         name=f"{space.alphabet.name} sequence",
         decode=space.decode,
         encode=lambda designs: space.one_hot(space.encode(designs)),
+        crossover=partial(crossover_sequence, space=space),
         features=chosen.__call__,
         soft_features=chosen.soft,
         is_valid=lambda design: not why_invalid(design),

@@ -13,8 +13,9 @@ from seiko.acquisitions import Acquisition, Mean
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
-from seiko.proposers.genetic import numpy_rng, told_best_first
+from seiko.proposers.genetic import told_best_first
 from seiko.proposers.random import RandomSampling
+from seiko.proposers.sampling import numpy_rng
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
 from seiko.records import History
 from seiko.surrogates.base import Surrogate

@@ -13,6 +13,7 @@ import torch
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
+from seiko.proposers.sampling import numpy_rng
 from seiko.records import History
 
 Design = TypeVar("Design")
@@ -142,9 +143,3 @@ def told_best_first(history: History[Design], round_: int | None = None) -> list
             designs.setdefault(trial.key, trial.design)
     means = {key: sum(values) / len(values) for key, values in told.items()}
     return [(designs[key], means[key]) for key in sorted(means, key=means.__getitem__, reverse=True)]
-
-
-def numpy_rng(generator: torch.Generator) -> np.random.Generator:
-    """NumPy's generator, seeded by the next number of torch's."""
-    seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)
-    return np.random.default_rng(int(seed))

@@ -70,8 +70,8 @@ class OnlineFineTuner(Generic[Design]):
         kl_target: Wanted KL to the pre-trained chain (where w_pre is 0, to the previous round), in nats or as
             a share of the pre-trained chain's entropy; scales both weights together. None keeps the weights.
         pool_size: Samples drawn to choose from.
-        num_generations: How often the pool is extended by half as many variations of the most wanted designs
-            of it and of the history (`draw_variations`).
+        num_generations: How often the pool is extended by a fifth as many variations of the most wanted
+            designs of it and of the history, which the pre-trained chain writes (`draw_variations`).
         diversity: See `diverse_batch`.
         feasibility: Model of the probability P that a design has a reward, learned from infeasible readings:
             ``std of the told values * log P`` is added to the acquisition. None leaves it out.
@@ -226,14 +226,13 @@ class OnlineFineTuner(Generic[Design]):
         if not chosen_by_score:
             return pool.designs[:num_queries], report
         assert score is not None
-        features, wanted = self._vary(chain, pool, history, num_queries, score, generator)
+        features, wanted = self._vary(pool, history, num_queries, score, generator)
         rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
         return [pool.designs[row] for row in rows], report
 
     @torch.no_grad()
     def _vary(
         self,
-        chain: Chain,
         pool: Pool[Design],
         history: History[Design],
         num_parents: int,
@@ -248,10 +247,11 @@ class OnlineFineTuner(Generic[Design]):
             return features, wanted
         told = [trial.design for trial in history.complete]
         known = score(told)
+        per_generation = max(self.pool_size // 5, 1)
         for _ in range(self.num_generations):
             best = torch.cat([known, wanted]).argsort(descending=True)[:num_parents].tolist()
             parents = [told[row] if row < len(told) else pool.designs[row - len(told)] for row in best]
-            children = draw_variations(chain, self.domain, parents, self.pool_size // 2, generator)
+            children = draw_variations(self.chain, self.domain, parents, per_generation, generator)
             if new := pool.add(children, self.domain):
                 added = team.rows(new, self.domain.features)
                 features = torch.cat([features, added])

@@ -14,9 +14,9 @@ from seiko.acquisitions import Acquisition, UpperConfidenceBound
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
-from seiko.proposers.genetic import GeneticAlgorithm, numpy_rng, told_best_first
+from seiko.proposers.genetic import GeneticAlgorithm, told_best_first
 from seiko.proposers.random import RandomSampling
-from seiko.proposers.sampling import diverse_batch
+from seiko.proposers.sampling import diverse_batch, numpy_rng
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
 from seiko.records import History
 from seiko.surrogates.base import Surrogate

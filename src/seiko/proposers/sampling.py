@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -126,15 +127,17 @@ def draw_designs(
 def draw_variations(
     chain: Chain, domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
 ) -> list[Design]:
-    """Parents noised to a step in the second half of the chain and sampled anew from there.
+    """Parents noised half way at most and sampled anew from there.
 
     Samples near the parents that are still the chain's own: what it finds improbable it does not write
-    (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search).
+    (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search). A masked chain writes half, a
+    quarter, ... or one of the positions anew, as often the one as the other; other chains start at a step of
+    their second half. Where designs can be crossed, half of the children come from two parents.
 
     Args:
         chain: Noises and samples.
         domain: With `encode`.
-        parents: Valid designs; each child has one, drawn evenly.
+        parents: Valid designs, drawn evenly.
         count: Children.
         generator: Of all randomness.
 
@@ -146,18 +149,42 @@ def draw_variations(
             "Variations of designs need a chain with `corrupt` and a domain with `encode`.",
             hint="Set `num_generations` to 0.",
         )
-    clean = domain.encode(parents)
-    rows = torch.randint(len(parents), (count,), generator=generator)
-    steps = torch.randint(chain.num_steps // 2, chain.num_steps, (count,), generator=generator)
+    clean = domain.encode(_crossed(domain, parents, count, generator))
+    levels = _noise_levels(chain)
+    level_of = torch.randint(len(levels), (count,), generator=generator)
     children: list[Design] = []
-    for step in steps.unique().tolist():
-        chosen = rows[steps == step]
+    for level in level_of.unique().tolist():
+        ending, step = levels[level]
+        chosen = (level_of == level).nonzero()[:, 0]
         condition = domain.condition(len(chosen), generator)
-        noised = chain.corrupt(tree.index(clean, chosen), torch.full_like(chosen, step), generator)
-        for last in rollout(chain, condition=condition, start=(step, noised), generator=generator):
+        noised = ending.corrupt(tree.index(clean, chosen), torch.full_like(chosen, step), generator)
+        for last in rollout(ending, condition=condition, start=(step, noised), generator=generator):
             state = last.next_state
         children += domain.decode(state, condition)
     return children
+
+
+def _noise_levels(chain: Any) -> list[tuple[Any, int]]:
+    """Chains of the same model, each with the step from which it goes on."""
+    endings = getattr(getattr(chain, "process", None), "endings", None)
+    if endings is not None and (processes := endings()):
+        return [(chain.with_process(process), 1) for process in processes]
+    return [(chain, step) for step in range(chain.num_steps // 2, chain.num_steps)]
+
+
+def _crossed(
+    domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
+) -> list[Design]:
+    """As many valid designs as wanted, half of them crossed from two parents where the domain can."""
+    chosen = [parents[row] for row in torch.randint(len(parents), (count,), generator=generator).tolist()]
+    if domain.crossover is None:
+        return chosen
+    rng = numpy_rng(generator)
+    for row in range(0, count, 2):
+        child = domain.crossover(chosen[row], parents[rng.integers(len(parents))], rng)
+        if child is not None and domain.is_valid(child):
+            chosen[row] = child
+    return chosen
 
 
 def sampler(chain: Chain, domain: Domain[Design]) -> Callable[[int, torch.Generator], Sequence[Design]]:
@@ -221,3 +248,9 @@ def diverse_batch(score: Tensor, features: Tensor, count: int, *, diversity: flo
         wanted = wanted.index_fill(0, torch.tensor([row]), -torch.inf)
         closest = torch.maximum(closest, directions @ directions[row])
     return chosen
+
+
+def numpy_rng(generator: torch.Generator) -> np.random.Generator:
+    """NumPy's generator, seeded by the next number of torch's."""
+    seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)
+    return np.random.default_rng(int(seed))
