@@ -315,6 +315,22 @@ def test_variations_stay_near_their_parents_and_keep_the_chains_law():
         draw_variations(materials()[0], WORDS, ["aaaa"], 4, torch.Generator())
 
 
+def test_half_of_the_variations_are_crossed_where_the_domain_can():
+    space = SequenceSpace(RNA, 12)
+    chain = uniform_sequences(space)
+    domain = sequence_domain(space)
+    children = draw_variations(
+        chain, domain, ["A" * 11 + "C", "U" * 11 + "G"], 400, torch.Generator().manual_seed(0)
+    )
+    mixed = sum(min(child.count("A"), child.count("U")) >= 3 for child in children)
+    assert 0.1 < mixed / 400 < 0.5  # two kinds of parents for a quarter; a few by chance
+    alone = replace(domain, crossover=None)
+    plain = draw_variations(
+        chain, alone, ["A" * 11 + "C", "U" * 11 + "G"], 400, torch.Generator().manual_seed(0)
+    )
+    assert sum(min(child.count("A"), child.count("U")) >= 3 for child in plain) < mixed / 2
+
+
 def test_generations_raise_the_score_of_what_is_asked():
     space = SequenceSpace(RNA, 12)
     chain, domain = uniform_sequences(space), sequence_domain(space)

@@ -181,7 +181,7 @@ def _crossed(
         return chosen
     rng = numpy_rng(generator)
     for row in range(0, count, 2):
-        child = domain.crossover(chosen[row], parents[rng.integers(len(parents))], rng)
+        child = domain.crossover(chosen[row], parents[int(rng.integers(len(parents)))], rng)
         if child is not None and domain.is_valid(child):
             chosen[row] = child
     return chosen
