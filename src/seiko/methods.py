@@ -55,7 +55,7 @@ def default_settings(domain: Domain[Any]) -> dict[str, Any]:
     """Of `seiko_ucb`, by the kind of features; see docs/tuning.md for how they were found."""
     if domain.feature_kind in SEQUENCES:
         return {
-            "exploration": 2.0,
+            "exploration": 2.5,
             "kl_target": ShareOfEntropy(0.45),
             "pool_size": 2000,
             "num_generations": 10,
