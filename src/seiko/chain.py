@@ -46,10 +46,16 @@ class SupportsLoss(Chain, Protocol):
 
 
 @runtime_checkable
-class SupportsCorrupt(Chain, Protocol):
-    """A chain that can noise data to the level of its steps, each row to its own."""
+class SupportsVariation(Chain, Protocol):
+    """A chain that can write parts of clean states anew, as a move of a search.
 
-    def corrupt(self, data: State, step: Tensor, generator: torch.Generator | None = None) -> State: ...
+    ``variations`` gives the new states and their conditions, in parts and in any order: samples of the chain
+    given what it keeps of each row.
+    """
+
+    def variations(
+        self, clean: State, condition: Condition = None, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[State, Condition]]: ...
 
 
 @dataclass(frozen=True)

@@ -242,3 +242,27 @@ def test_laws_of_different_positions_are_infinitely_far():
     assert first.log_prob(state) == -torch.inf
     fixed = Fixed(state)
     assert fixed.kl(Fixed(state + 1)) == torch.inf and fixed.log_prob(state) == 0
+
+
+def test_variations_keep_a_beginning_and_follow_the_law_given_it():
+    chain, rows = small_chain(2, length=4), all_rows(4)
+    parent = torch.tensor([[2, 1, 3, 0]])
+    (drawn, given), *more = chain.variations(parent.expand(20_000, -1), generator=seeded())
+    assert given is None and not more
+    with torch.no_grad():
+        likelihood = (-chain.loss(rows)).exp()
+    probs = torch.zeros(len(rows), dtype=torch.float64)
+    for kept in (2, 3):  # of four kinds two or one are written anew, as often the one as the other
+        same = (rows[:, :kept] == parent[:, :kept]).all(1)
+        probs += 0.5 * same * likelihood / likelihood[same].sum()
+    counts = (drawn[:, None] == rows).all(2).double().mean(0)
+    assert ((counts - probs).abs() < 5 * (probs * (1 - probs) / 20_000).sqrt() + 1e-4).all()
+
+
+def test_variations_obey_a_condition_even_where_the_parent_does_not():
+    allowed = torch.ones(300, LENGTH, KINDS, dtype=torch.bool)
+    allowed[:, 1, 2] = False
+    parent = torch.tensor([[2, 2, 3, 1, 0]]).expand(300, -1)
+    ((drawn, given),) = small_chain().variations(parent, allowed, seeded())
+    assert given is allowed
+    assert (drawn[:, 0] == 2).all() and (drawn[:, 1] != 2).all()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from rdkit import Chem
 
 from seiko.domains.molecule import smiles_domain
-from seiko.domains.molecule_tokens import ATOM, BracketGrammar, SmilesTokens, learn_tokens
+from seiko.domains.molecule_tokens import ATOM, BracketGrammar, SmilesTokens, learn_tokens, respelled
 from seiko.errors import ParameterError, ShapeError
 
 SMILES = (
@@ -130,3 +131,10 @@ def test_bad_input_is_refused(codec):
         SmilesTokens(("C", "CO"), 4)
     with pytest.raises(ShapeError, match="rows of kinds"):
         codec.decode({"atoms": torch.zeros(1)})
+
+
+def test_another_spelling_is_the_same_molecule_from_any_atom_on():
+    rng = np.random.default_rng(0)
+    spellings = {respelled(SMILES[0], rng) for _ in range(200)}
+    assert {Chem.CanonSmiles(text) for text in spellings} == {Chem.CanonSmiles(SMILES[0])}
+    assert len(spellings) > 8

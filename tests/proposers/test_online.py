@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+import token_world
 from benchmark_world import LENGTH, LETTERS, QUICK, SOFT_WORDS, WORDS, materials, reward
 from seiko import methods
 from seiko.ablations import ABLATIONS, without_pretrained_kl
@@ -32,6 +33,7 @@ from seiko.surrogates import LastLayerLinear
 from seiko.testing import check_proposer
 from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
 from seiko.updaters.base import ShareOfEntropy
+from seiko.zoo.molecule_tokens import build
 from seiko.zoo.sequences import uniform_sequences
 
 SMALL_PPO = {"updater": PolicyGradient(num_iterations=1, batch_size=16, measure_samples=16)}
@@ -329,6 +331,20 @@ def test_half_of_the_variations_are_crossed_where_the_domain_can():
         chain, alone, ["A" * 11 + "C", "U" * 11 + "G"], 400, torch.Generator().manual_seed(0)
     )
     assert sum(min(child.count("A"), child.count("U")) >= 3 for child in plain) < mixed / 2
+
+
+def test_molecules_are_varied_by_the_chain_that_writes_them():
+    chain = token_world.small_chain()
+    domain = build(token_world.CARD, 48)[1]
+    parents = ["CCCOCCCOC", "NCCCNCCCN"]
+    children = draw_variations(chain, domain, parents, 60, torch.Generator().manual_seed(0))
+    assert len(children) == 60 and len(set(children)) > 20
+    assert sum("N" in child and "O" in child for child in children) > 10
+    # What the chain's tokens cannot write has no variations, and does no harm to the others.
+    alone = replace(domain, crossover=None)
+    mixed = draw_variations(chain, alone, ["CCF", "CCCO"], 60, torch.Generator().manual_seed(0))
+    assert 0 < len(mixed) < 60
+    assert draw_variations(chain, alone, ["CCF"], 8, torch.Generator()) == []
 
 
 def test_generations_raise_the_score_of_what_is_asked():

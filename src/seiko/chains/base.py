@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from seiko import shares, tree
+from seiko.chain import rollout
 from seiko.distributions import Distribution
 from seiko.errors import ParameterError
 from seiko.typing import Condition, State
@@ -98,6 +100,34 @@ class DiffusionChain(nn.Module):
     def corrupt(self, data: State, step: Tensor, generator: torch.Generator | None = None) -> State:
         """Data noised to the level of `step`, [batch] integers."""
         return self.process.corrupt(data, step, generator)
+
+    def variations(
+        self, clean: State, condition: Condition = None, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[State, Condition]]:
+        """Clean states noised half way at most and sampled anew from there, in parts of one noise level.
+
+        Samples near what is given that are still the chain's own: what it finds improbable it does not write
+        (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search). A process with `endings`, such
+        as `Masked`, writes half, a quarter, ... or one of the positions anew, as often the one as the other;
+        others start at a step of their second half.
+        """
+        levels = self._noise_levels()
+        level_of = torch.randint(len(levels), (tree.batch_size(clean),), generator=generator)
+        for number in level_of.unique().tolist():
+            chain, step = levels[number]
+            chosen = (level_of == number).nonzero()[:, 0]
+            given = None if condition is None else tree.index(condition, chosen)
+            noised = chain.corrupt(tree.index(clean, chosen), torch.full_like(chosen, step), generator)
+            for last in rollout(chain, condition=given, start=(step, noised), generator=generator):
+                state = last.next_state
+            yield state, given
+
+    def _noise_levels(self) -> list[tuple[DiffusionChain, int]]:
+        """Chains of the same model, each with the step from which it goes on."""
+        endings = getattr(self.process, "endings", None)
+        if endings is not None and (processes := endings()):
+            return [(self.with_process(process), 1) for process in processes]
+        return [(self, step) for step in range(self.num_steps // 2, self.num_steps)]
 
     def loss(
         self, data: State, condition: Condition = None, generator: torch.Generator | None = None

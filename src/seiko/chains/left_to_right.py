@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from seiko.chain import rollout
 from seiko.distributions import categorical_kl, gumbel
 from seiko.errors import ParameterError, ShapeError
 from seiko.typing import Condition
@@ -229,6 +231,31 @@ class LeftToRight(nn.Module):
         """The kind before each position, [batch, length]."""
         return torch.cat([torch.full_like(rows[:, :1], self.network.kinds), rows[:, :-1]], 1)
 
+    @torch.no_grad()
+    def variations(
+        self, clean: Any, condition: Condition = None, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Any, Condition]]:
+        """Rows whose last half, quarter, ... or last kind is written anew, as often the one as the other.
+
+        More is where a condition forbids what would be kept.
+        """
+        lengths = self._lengths(clean)
+        halvings = lengths.double().log2().long().clamp_min(1)
+        level = (torch.rand(lengths.shape, generator=generator).to(clean.device) * halvings).long() + 1
+        kept = lengths - (lengths >> level).clamp_min(1)
+        same = nn.functional.one_hot(clean.clamp_max(self.network.kinds - 1), self.network.kinds).bool()
+        possible: Any = torch.ones_like(same) if condition is None else condition
+        keeps = torch.arange(self.num_steps, device=clean.device) < kept[:, None]
+        keeps &= (same & possible).any(-1).cumprod(1).bool()
+        given = torch.where(keeps[..., None], same, possible)
+        for step in rollout(self, len(clean), condition=given, generator=generator):
+            state = step.next_state
+        yield state, condition
+
+    def _lengths(self, rows: Tensor) -> Tensor:
+        """Positions up to the end, it included, [batch]."""
+        return 1 + (rows != END).cumprod(1).sum(1).clamp_max(rows.shape[1] - 1)
+
     def loss(
         self, data: Any, condition: Condition = None, generator: torch.Generator | None = None
     ) -> Tensor:
@@ -239,7 +266,7 @@ class LeftToRight(nn.Module):
             condition: As everywhere.
             generator: Not used.
         """
-        lengths = 1 + (data != END).cumprod(1).sum(1).clamp_max(data.shape[1] - 1)
+        lengths = self._lengths(data)
         longest = int(lengths.max())
         rows = data[:, :longest]
         known = self.network(self._previous(rows), lengths)

@@ -20,6 +20,7 @@ from seiko.domains.molecule_metrics import (
     scaffold_diversity,
     tanimoto_diversity,
 )
+from seiko.domains.molecule_moves import crossover_molecule
 from seiko.domains.molecule_soft import GraphCounts
 from seiko.errors import ShapeError
 from seiko.typing import Condition, State
@@ -99,6 +100,12 @@ def smiles_domain(
         name=name,
         decode=decode,
         encode=encode,
+        crossover=partial(
+            crossover_molecule,
+            num_atoms=rules.max_atoms,
+            elements=rules.elements,
+            charges=rules.charges != "none",
+        ),
         features=features or partial(molecule_features, elements=rules.elements, size=2048, radius=2),
         soft_features=soft_features,
         is_valid=lambda design: not why_invalid(design),

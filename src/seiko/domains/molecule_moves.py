@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from seiko.domains.molecule import rdkit_module
+from seiko.domains.molecule_identity import rdkit_module
 from seiko.errors import ParameterError
 
 TRIES = 10
@@ -65,7 +65,7 @@ def crossover_molecule(
     b: str,
     rng: np.random.Generator,
     *,
-    num_atoms: int = 9,
+    num_atoms: int | None = 9,
     elements: Sequence[str] = ("C", "N", "O", "F"),
     charges: bool = False,
 ) -> str | None:
@@ -75,7 +75,7 @@ def crossover_molecule(
         a: A SMILES.
         b: Another.
         rng: Source of randomness.
-        num_atoms: The most heavy atoms of the result.
+        num_atoms: The most heavy atoms of the result; None for no limit.
         elements: Allowed elements of the result.
         charges: Whether the result may have charged atoms.
 
@@ -119,11 +119,13 @@ def _copy(mol: Any) -> Any:
     return rdkit_module().RWMol(mol)
 
 
-def _finished(mol: Any, num_atoms: int, elements: Sequence[str], charges: bool) -> str | None:
+def _finished(mol: Any, num_atoms: int | None, elements: Sequence[str], charges: bool) -> str | None:
     """Canonical SMILES of an edited graph, or None when it is no molecule or not allowed."""
     chem = rdkit_module()
     atoms = list(mol.GetAtoms())
-    if not 0 < len(atoms) <= num_atoms or any(a.GetSymbol() not in elements for a in atoms):
+    if not atoms or (num_atoms is not None and len(atoms) > num_atoms):
+        return None
+    if any(atom.GetSymbol() not in elements for atom in atoms):
         return None
     with rdkit_module("rdkit.rdBase").BlockLogs():
         if chem.SanitizeMol(mol, catchErrors=True) != chem.SanitizeFlags.SANITIZE_NONE:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from seiko.domains.molecule_identity import INVALID, UNREADABLE, parsed, rdkit_module
+from seiko.domains.molecule_identity import INVALID, UNREADABLE, parsed, rdkit_module, readable
 from seiko.errors import ParameterError, ShapeError
 from seiko.typing import Condition, State
 
@@ -162,6 +163,17 @@ class SmilesTokens:
             ]
             allowed[0, position] = torch.tensor([False, *fits])
         return allowed
+
+
+def respelled(smiles: str, rng: np.random.Generator) -> str:
+    """A SMILES of the same molecule that starts at a random atom: another part of it stands at the end.
+
+    Example:
+        >>> respelled("CCO", np.random.default_rng(0))
+        'OCC'
+    """
+    mol = readable(smiles)
+    return str(rdkit_module().MolToSmiles(mol, rootedAtAtom=int(rng.integers(mol.GetNumAtoms()))))
 
 
 class BracketGrammar:

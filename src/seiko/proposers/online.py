@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,6 @@ from seiko.records import History
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel
 from seiko.updaters.base import KLPenalty, KLTarget, Objective, ShareOfEntropy, Updater, UpdateReport
-
-if TYPE_CHECKING:
-    pass
 
 Design = TypeVar("Design")
 WEIGHTS = "chain.safetensors"

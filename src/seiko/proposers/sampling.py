@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seiko import shares, tree
-from seiko.chain import Chain, SupportsCorrupt, rollout, sample
+from seiko.chain import Chain, SupportsVariation, sample
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.typing import Condition, State
@@ -127,49 +127,43 @@ def draw_designs(
 def draw_variations(
     chain: Chain, domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
 ) -> list[Design]:
-    """Parents noised half way at most and sampled anew from there.
+    """Parents partly written anew by the chain: see its `variations`.
 
-    Samples near the parents that are still the chain's own: what it finds improbable it does not write
-    (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search). A masked chain writes half, a
-    quarter, ... or one of the positions anew, as often the one as the other; other chains start at a step of
-    their second half. Where designs can be crossed, half of the children come from two parents.
+    Where designs can be crossed, half of the children come from two parents. What has no state of the chain
+    is left out.
 
     Args:
-        chain: Noises and samples.
+        chain: Writes.
         domain: With `encode`.
         parents: Valid designs, drawn evenly.
         count: Children.
         generator: Of all randomness.
 
     Raises:
-        ParameterError: If the chain cannot noise data, or the domain cannot encode designs.
+        ParameterError: If the chain cannot vary states, or the domain cannot encode designs.
     """
-    if not isinstance(chain, SupportsCorrupt) or domain.encode is None:
+    if not isinstance(chain, SupportsVariation) or domain.encode is None:
         raise ParameterError(
-            "Variations of designs need a chain with `corrupt` and a domain with `encode`.",
+            "Variations of designs need a chain with `variations` and a domain with `encode`.",
             hint="Set `num_generations` to 0.",
         )
-    clean = domain.encode(_crossed(domain, parents, count, generator))
-    levels = _noise_levels(chain)
-    level_of = torch.randint(len(levels), (count,), generator=generator)
-    children: list[Design] = []
-    for level in level_of.unique().tolist():
-        ending, step = levels[level]
-        chosen = (level_of == level).nonzero()[:, 0]
-        condition = domain.condition(len(chosen), generator)
-        noised = ending.corrupt(tree.index(clean, chosen), torch.full_like(chosen, step), generator)
-        for last in rollout(ending, condition=condition, start=(step, noised), generator=generator):
-            state = last.next_state
-        children += domain.decode(state, condition)
-    return children
+    clean = _encoded(domain, _crossed(domain, parents, count, generator))
+    if clean is None:
+        return []
+    condition = domain.condition(tree.batch_size(clean), generator)
+    varied = chain.variations(clean, condition, generator)
+    return [design for state, given in varied for design in domain.decode(state, given)]
 
 
-def _noise_levels(chain: Any) -> list[tuple[Any, int]]:
-    """Chains of the same model, each with the step from which it goes on."""
-    endings = getattr(getattr(chain, "process", None), "endings", None)
-    if endings is not None and (processes := endings()):
-        return [(chain.with_process(process), 1) for process in processes]
-    return [(chain, step) for step in range(chain.num_steps // 2, chain.num_steps)]
+def _encoded(domain: Domain[Design], designs: Sequence[Design]) -> State | None:
+    """The states of those designs that have one; None where none has."""
+    assert domain.encode is not None
+    try:
+        return domain.encode(designs)
+    except ParameterError:
+        parts = [_encoded(domain, [design]) for design in designs] if len(designs) > 1 else []
+        found = [part for part in parts if part is not None]
+        return tree.concat(found) if found else None
 
 
 def _crossed(

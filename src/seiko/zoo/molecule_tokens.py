@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from seiko import zoo
 from seiko.chains import LeftToRight
@@ -11,7 +14,7 @@ from seiko.domains.base import Domain
 from seiko.domains.molecule import smiles_domain
 from seiko.domains.molecule_filters import Check
 from seiko.domains.molecule_identity import MoleculeRules
-from seiko.domains.molecule_tokens import BracketGrammar, SmilesTokens
+from seiko.domains.molecule_tokens import BracketGrammar, SmilesTokens, respelled
 from seiko.networks import RecurrentSequence
 
 
@@ -21,9 +24,22 @@ def codec_of(card: Mapping[str, Any]) -> SmilesTokens:
 
 
 def domain_of(card: Mapping[str, Any], filters: Mapping[str, Check] | None = None) -> Domain[str]:
-    """Molecules of the elements, sizes and charges that a card allows."""
+    """Molecules of the elements, sizes and charges that a card allows.
+
+    Crossed ones are spelled from a random atom on, so that a chain which writes their end anew (`variations`)
+    changes any part of them.
+    """
     rules = MoleculeRules(tuple(card["elements"]), max_atoms=card["max_atoms"], charges=card["charges"])
-    return smiles_domain(codec_of(card).decode, rules=rules, filters=filters)
+    codec = codec_of(card)
+    domain = smiles_domain(codec.decode, rules=rules, filters=filters, encode=codec.encode)
+    assert domain.crossover is not None
+    cross = domain.crossover
+
+    def crossover(one: str, other: str, rng: np.random.Generator) -> str | None:
+        child = cross(one, other, rng)
+        return None if child is None else respelled(child, rng)
+
+    return replace(domain, crossover=crossover)
 
 
 def token_codec(name: str = "zinc-tokens") -> SmilesTokens:
