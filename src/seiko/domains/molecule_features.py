@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,20 +43,24 @@ def morgan(**options: Any) -> Any:
 
 def _whole_counts(mol: Any, elements: Sequence[str]) -> list[int]:
     """Counts of each element, then `NUM_WHOLE` that environments of a small radius do not see."""
-    chem, more = rdkit_module(), rdkit_module("rdkit.Chem.rdMolDescriptors")
-    rings = [len(ring) for ring in mol.GetRingInfo().AtomRings()]
-    memberships = [mol.GetRingInfo().NumAtomRings(i) for i in range(mol.GetNumAtoms())]
-    symbols = [atom.GetSymbol() for atom in mol.GetAtoms()]
-    degrees = [atom.GetDegree() for atom in mol.GetAtoms()]
-    kinds = [bond.GetBondType() for bond in mol.GetBonds()]
-    centres = chem.FindMolChiralCenters(mol, includeUnassigned=True, useLegacyImplementation=False)
+    more, rings = rdkit_module("rdkit.Chem.rdMolDescriptors"), mol.GetRingInfo()
+    atoms = [(atom.GetSymbol(), atom.GetDegree(), atom.GetTotalNumHs()) for atom in mol.GetAtoms()]
+    symbols, degrees, _ = map(Counter, zip(*atoms, strict=True))
+    orders = Counter(bond.GetBondTypeAsDouble() for bond in mol.GetBonds())
+    sizes = Counter(map(len, rings.AtomRings()))
+    memberships = Counter(map(rings.NumAtomRings, range(len(atoms))))
+    centres = rdkit_module().FindMolChiralCenters(mol, includeUnassigned=True, useLegacyImplementation=False)
     return [
-        *map(symbols.count, elements),
-        *(kinds.count(kind) for kind in (chem.BondType.DOUBLE, chem.BondType.TRIPLE, chem.BondType.AROMATIC)),
-        *map(rings.count, range(3, 10)),
-        *(sum(m > least for m in memberships) for least in range(3)),  # atoms in more than 0, 1, 2 rings
-        *map(degrees.count, (3, 4)),
-        *map(len, (symbols, rings, centres)),
-        sum(atom.GetTotalNumHs() for atom in mol.GetAtoms() if atom.GetSymbol() in "NO"),
-        *(f(mol) for f in (more.CalcNumSpiroAtoms, more.CalcNumBridgeheadAtoms, more.CalcNumRotatableBonds)),
+        *(symbols[element] for element in elements),
+        *(orders[order] for order in (2.0, 3.0, 1.5)),
+        *(sizes[size] for size in range(3, 10)),
+        *(len(atoms) - sum(memberships[m] for m in range(most + 1)) for most in range(3)),
+        *(degrees[degree] for degree in (3, 4)),
+        len(atoms),
+        rings.NumRings(),
+        len(centres),
+        sum(hydrogens for symbol, _, hydrogens in atoms if symbol in "NO"),
+        more.CalcNumSpiroAtoms(mol),
+        more.CalcNumBridgeheadAtoms(mol),
+        more.CalcNumRotatableBonds(mol),
     ]
