@@ -11,6 +11,7 @@ import numpy as np
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import Chain, SupportsLoss
 from seiko.chains.clean import can_look_ahead
+from seiko.chains.left_to_right import LeftToRight
 from seiko.domains.base import Domain, FeatureKind
 from seiko.proposers.adalead import AdaLead
 from seiko.proposers.base import Proposer
@@ -51,16 +52,17 @@ def default_surrogate(domain: Domain[Any]) -> Surrogate:
     return GaussianProcess(KERNELS[domain.feature_kind])
 
 
-def default_settings(domain: Domain[Any]) -> dict[str, Any]:
-    """Of `seiko_ucb`, by the kind of features; see docs/tuning.md for how they were found."""
-    if domain.feature_kind in SEQUENCES:
-        return {
-            "exploration": 2.5,
-            "kl_target": ShareOfEntropy(0.45),
-            "pool_size": 2000,
-            "num_generations": 10,
-        }
-    return {"exploration": 1.0, "kl_target": DEFAULT_KL_TARGET}
+def default_settings(chain: Chain, domain: Domain[Any]) -> dict[str, Any]:
+    """Of `seiko_ucb`, by the kind of designs; see docs/tuning.md for how they were found."""
+    exploration = 2.5 if domain.feature_kind in SEQUENCES else 1.0
+    if domain.feature_kind not in SEQUENCES and not isinstance(chain, LeftToRight):
+        return {"exploration": exploration, "kl_target": DEFAULT_KL_TARGET}
+    return {
+        "exploration": exploration,
+        "kl_target": ShareOfEntropy(0.45),
+        "pool_size": 2000,
+        "num_generations": 10,
+    }
 
 
 def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
@@ -69,7 +71,10 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
         return RewardBackprop()
     likelihood: Literal["path", "denoising"] = "denoising" if isinstance(chain, SupportsLoss) else "path"
     refreshes = 3 if domain.feature_kind in SEQUENCES else 1
-    return RewardWeighted(num_refreshes=refreshes, learning_rate=5e-4, likelihood=likelihood)
+    batch_size = 64 if isinstance(chain, LeftToRight) else 256  # one pass trains all positions of its rows
+    return RewardWeighted(
+        num_refreshes=refreshes, learning_rate=5e-4, batch_size=batch_size, likelihood=likelihood
+    )
 
 
 def final_updater(updater: Updater) -> Updater:
@@ -108,7 +113,7 @@ def seiko_ucb(
         "select": "acquisition",
         "kl_weight_previous": 0.1,
         "final_updater": final_updater(updater),
-        **default_settings(domain),
+        **default_settings(chain, domain),
     }
     usual = options.pop("exploration")
     return OnlineFineTuner(

@@ -11,7 +11,7 @@ import torch
 
 import token_world
 from benchmark_world import LENGTH, LETTERS, QUICK, SOFT_WORDS, WORDS, materials, reward
-from seiko import methods
+from seiko import methods, zoo
 from seiko.ablations import ABLATIONS, without_pretrained_kl
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import fork
@@ -331,6 +331,17 @@ def test_half_of_the_variations_are_crossed_where_the_domain_can():
         chain, alone, ["A" * 11 + "C", "U" * 11 + "G"], 400, torch.Generator().manual_seed(0)
     )
     assert sum(min(child.count("A"), child.count("U")) >= 3 for child in plain) < mixed / 2
+
+
+def test_the_defaults_follow_the_size_of_the_space():
+    space = SequenceSpace(RNA, 12)
+    words = methods.seiko_ucb(uniform_sequences(space), sequence_domain(space))
+    tokens = methods.seiko_ucb(token_world.small_chain(), build(token_world.CARD, 48)[1])
+    small = methods.seiko_ucb(*zoo.load("qm9-graph"))
+    assert words.kl_target == tokens.kl_target == ShareOfEntropy(0.45)
+    assert words.num_generations == tokens.num_generations == 10
+    assert small.kl_target == 4.0 and small.num_generations == 0
+    assert (words.acquisition.exploration, tokens.acquisition.exploration) == (2.5, 1.0)
 
 
 def test_molecules_are_varied_by_the_chain_that_writes_them():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from seiko import zoo
 from seiko.ablations import ABLATIONS
@@ -14,8 +14,25 @@ from seiko.domains.base import Domain
 from seiko.errors import ParameterError
 from seiko.methods import METHODS
 from seiko.proposers.base import Proposer
+from seiko.records import Observation
 
 Method = Callable[..., Proposer[Any]]
+
+
+class Measures(Protocol):
+    """What reads several designs at once."""
+
+    def evaluate(self, designs: Sequence[Any], /) -> Sequence[Observation]: ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One design to what one measurement of it gives, infeasible ones included."""
+
+    oracle: Measures
+
+    def __call__(self, design: Any) -> Observation:
+        return self.oracle.evaluate([design])[0]
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ for when a run needs them; without them `seiko.data` says what is missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 import torch
 
 from seiko import methods, zoo
-from seiko.benchmark.tasks.base import Method, Task
+from seiko.benchmark.tasks.base import Method, Reading, Task
 from seiko.chain import Chain
 from seiko.domains.base import Domain
 from seiko.domains.sequence import sequence_domain
@@ -25,9 +25,7 @@ from seiko.domains.sequence_moves import crossover_sequence, mutate_sequence
 from seiko.domains.sequence_space import SequenceSpace
 from seiko.oracles import ehrlich as ehrlich_functions
 from seiko.oracles import gfp_brightness, promoter_strength, ribosome_load, rna_folding, tf_binding
-from seiko.oracles.base import SequenceOracle
 from seiko.oracles.ehrlich import Ehrlich
-from seiko.records import Observation
 from seiko.zoo.sequences import markov_sequences, uniform_sequences
 
 Split = Literal["development", "test"]
@@ -48,16 +46,6 @@ CLONING: tuple[Constraint, ...] = (
     GCContent(0.4, 0.6),
 )
 """What a synthesised part has to keep: no sites of two assembly standards, no long runs, even GC."""
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """One design to what one measurement of it gives, infeasible ones included."""
-
-    oracle: SequenceOracle
-
-    def __call__(self, design: str) -> Observation:
-        return self.oracle.evaluate([design])[0]
 
 
 GENETIC: dict[str, dict[str, Any]] = {
@@ -167,7 +155,7 @@ def ehrlich_task(length: int, instance: int = 0) -> Task:
         name=f"ehrlich-{length}" + (f"-{instance}" if instance else ""),
         split="test" if instance else "development",
         chain_name=f"Markov chain of {EHRLICH_STATES} letters",
-        oracle=lambda: _Reading(ehrlich_function(length, instance)),
+        oracle=lambda: Reading(ehrlich_function(length, instance)),
         reward_name="Ehrlich value",
         definition=f"product over {motifs} spaced motifs of {motif_length} letters of the share that is "
         f"present, 0 to 1; designs with a banned transition are infeasible; instance {instance}",
@@ -218,7 +206,7 @@ def _promoter_task(*, cloning: bool) -> Task:
         name="promoters" + ("-cloning" if cloning else ""),
         split="test" if cloning else "development",
         chain_name="promoters-ecoli",
-        oracle=lambda: _Reading(promoter_strength.PromoterStrength(replicates=replicates, seed=cloning)),
+        oracle=lambda: Reading(promoter_strength.PromoterStrength(replicates=replicates, seed=cloning)),
         reward_name="log10 transcription rate",
         definition="log10 transcription rate in E. coli by a predictor trained on a measured library, with "
         f"the measured noise of {replicates} replicate{'s' * cloning}" + _CLONING_WORDS * cloning,
