@@ -102,7 +102,8 @@ class TrainedWithLabels(nn.Module):
     def loss(
         self, data: State, condition: State | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        hidden = torch.rand(len(data["label"]), generator=generator) < DROP_LABEL
+        device = data["label"].device
+        hidden = torch.rand(len(data["label"]), generator=generator, device=device) < DROP_LABEL
         labels = torch.where(hidden, NO_LABEL, data["label"])
         return self.chain[0].loss(data["state"], labels, generator)
 
@@ -142,9 +143,9 @@ def training_chain(name: str) -> DiffusionChain:
     return chain.to(memory_format=torch.channels_last)
 
 
-def train(name: str, data: Path, work: Path) -> None:
+def train(name: str, data: Path, work: Path, device: str) -> None:
     work.mkdir(parents=True, exist_ok=True)
-    chain, started = training_chain(name), time.time()
+    chain, started = training_chain(name).to(device), time.time()
 
     def log(iteration: int, loss: float) -> None:
         line = {"iteration": iteration, "loss": loss, "seconds": round(time.time() - started, 1)}
@@ -272,8 +273,13 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(CARDS))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--device", default="cpu", help="Where to train, such as cuda.")
     arguments = parser.parse_args()
-    {"train": train, "export": export}[arguments.stage](arguments.name, arguments.data, arguments.work)
+    where = arguments.name, arguments.data, arguments.work
+    if arguments.stage == "train":
+        train(*where, arguments.device)
+    else:
+        export(*where)
 
 
 if __name__ == "__main__":

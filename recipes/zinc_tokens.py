@@ -114,10 +114,10 @@ def canonical(smiles: str) -> str:
     return str(Chem.MolToSmiles(Chem.MolFromSmiles(smiles)))
 
 
-def train(molecules: Molecules) -> None:
+def train(molecules: Molecules, device: str) -> None:
     started = time.process_time()
-    chain, work = molecules.chain(), molecules.work
-    held_out = molecules.rows(molecules.smiles[:HELD_OUT])
+    chain, work = molecules.chain().to(device), molecules.work
+    held_out = molecules.rows(molecules.smiles[:HELD_OUT]).to(device)
 
     def log(iteration: int, loss: float) -> None:
         line = {"iteration": iteration, "loss": loss, "cpu_seconds": round(time.process_time() - started, 1)}
@@ -139,7 +139,8 @@ def bound(chain: LeftToRight, rows: torch.Tensor) -> float:
 
 def peek(chain: LeftToRight, rows: torch.Tensor, molecules: Molecules) -> dict[str, float]:
     """The held-out loss, and the validity of a few samples, of the weights as they are."""
-    designs = molecules.codec.decode(sample(chain, 500, generator=torch.Generator().manual_seed(0)))
+    generator = torch.Generator(rows.device).manual_seed(0)
+    designs = molecules.codec.decode(sample(chain, 500, generator=generator))
     valid = sum(not design.startswith("invalid") for design in designs)
     return {"held_out_nats": round(bound(chain, rows), 3), "valid": valid / len(designs)}
 
@@ -275,11 +276,15 @@ def main() -> None:
     parser.add_argument("stage", choices=["train", "export"])
     parser.add_argument("--data", type=Path, default=os.environ.get("SEIKO_DATA"))
     parser.add_argument("--work", type=Path, default=Path("runs/zinc-tokens"))
+    parser.add_argument("--device", default="cpu", help="Where to train, such as cuda.")
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("name the folder of the data with --data, or set SEIKO_DATA")
     molecules = Molecules(arguments.data, arguments.work)
-    (train if arguments.stage == "train" else export)(molecules)
+    if arguments.stage == "train":
+        train(molecules, arguments.device)
+    else:
+        export(molecules)
 
 
 if __name__ == "__main__":

@@ -182,6 +182,29 @@ def _resume(path, chain=None, settings=SHORT):
     return pretrain(chain or _chain(), _data(), settings, prepare=_prepare, checkpoint=path)
 
 
+def test_a_run_may_go_on_on_another_kind_of_device(tmp_path):
+    """Its generator has a state of another length: the draws are others, the weights go on."""
+    path, seen = tmp_path / "run.safetensors", []
+    halfway = {}
+
+    def keep(iteration, loss):
+        halfway.setdefault(iteration, path.read_bytes())
+
+    pretrain(_chain(), _data(), SHORT, prepare=_prepare, checkpoint=path, on_checkpoint=keep)
+    path.write_bytes(halfway[20])
+    tensors, metadata = read_tensors(path)
+    path.write_bytes(tensors_to_bytes(tensors | {"generator": torch.zeros(16, dtype=torch.uint8)}, metadata))
+    pretrain(
+        _chain(), _data(), SHORT, prepare=_prepare, checkpoint=path, on_checkpoint=lambda i, _: seen.append(i)
+    )
+    assert seen == [30]
+    after = read_tensors(path)[0]
+    far = [
+        float((after[name] - tensors[name]).abs().max()) for name in tensors if name.startswith("weights/")
+    ]
+    assert 0 < max(far) < 10 * 10 * SHORT.learning_rate  # ten small steps, not a new start
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
 def test_a_damaged_checkpoint_is_named(checkpoint, damage):
     content = bytearray(checkpoint.read_bytes())

@@ -75,12 +75,12 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train `chain` in place and leave the averaged weights in it.
 
-    A run that finds its checkpoint goes on from it and ends, on CPU, bit for bit where an uninterrupted run
-    ends.
+    It runs on the device of the chain. A run that finds its checkpoint goes on from it and ends, on CPU, bit
+    for bit where an uninterrupted run ends; on another device than before it goes on with other draws.
 
     Args:
         chain: The chain; an ``nn.Module`` with ``loss``.
-        data: Rows to draw from, leaves [n, ...], in any compact form.
+        data: Rows to draw from, leaves [n, ...], in any compact form; they may stay on the CPU.
         settings: See `Pretraining`.
         prepare: Turns drawn rows into what ``chain.loss`` takes, for instance one-hot.
         checkpoint: A safetensors file for resuming; none is written if None.
@@ -100,8 +100,7 @@ def pretrain(
     start, num_rows = time.perf_counter(), tree.batch_size(data)
     with _progress_bar(progress, settings.num_iterations, run.iteration) as advance:
         while run.iteration < settings.num_iterations:
-            rows = torch.randint(num_rows, (settings.batch_size,), generator=run.generator)
-            run.step(prepare(tree.index(data, rows)))
+            run.step(prepare(run.draw(data, num_rows)))
             advance(run.running_loss)
             if run.iteration % settings.checkpoint_every == 0 or run.iteration == settings.num_iterations:
                 if checkpoint is not None:
@@ -126,8 +125,16 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.device = next(iter(self.parameters.values())).device
+        self.generator = torch.Generator(self.device).manual_seed(settings.seed)
         self.iteration, self.running_loss = 0, math.nan
+
+    def draw(self, data: State, num_rows: int) -> State:
+        """A batch of rows, on the chain's device."""
+        size = (self.settings.batch_size,)
+        rows = torch.randint(num_rows, size, generator=self.generator, device=self.device)
+        held = next(tree.leaves(data)).device
+        return tree.tree_map(lambda leaf: leaf.to(self.device), tree.index(data, rows.to(held)))
 
     def step(self, rows: State) -> None:
         for group in self.optimizer.param_groups:
@@ -193,9 +200,15 @@ class _Run:
         load_weights(holder, given, source=str(path))
         for name, parameter in self.parameters.items():
             self.average[name].copy_(tensors[f"average/{name}"])
-            self.optimizer.state[parameter] = {key: tensors[f"adam/{key}/{name}"] for key in _ADAM_STATE}
-        self.generator.set_state(tensors["generator"])
+            self.optimizer.state[parameter] = {
+                key: tensors[f"adam/{key}/{name}"].to("cpu" if key == "step" else parameter.device)
+                for key in _ADAM_STATE
+            }
         self.iteration, self.running_loss = metadata["iteration"], metadata["running_loss"]
+        if len(tensors["generator"]) == len(self.generator.get_state()):
+            self.generator.set_state(tensors["generator"])
+        else:  # of another kind of device
+            self.generator.manual_seed(self.settings.seed + self.iteration)
 
 
 class _progress_bar:
