@@ -54,15 +54,14 @@ def default_surrogate(domain: Domain[Any]) -> Surrogate:
 
 def default_settings(chain: Chain, domain: Domain[Any]) -> dict[str, Any]:
     """Of `seiko_ucb`, by the kind of designs; see docs/tuning.md for how they were found."""
-    exploration = 2.5 if domain.feature_kind in SEQUENCES else 1.0
-    if domain.feature_kind not in SEQUENCES and not isinstance(chain, LeftToRight):
-        return {"exploration": exploration, "kl_target": DEFAULT_KL_TARGET}
-    return {
-        "exploration": exploration,
-        "kl_target": ShareOfEntropy(0.45),
-        "pool_size": 2000,
-        "num_generations": 10,
-    }
+    sequences = domain.feature_kind in SEQUENCES
+    if not sequences and not isinstance(chain, LeftToRight):
+        return {"exploration": 1.0, "kl_target": DEFAULT_KL_TARGET}
+    large = {"kl_target": ShareOfEntropy(0.45), "pool_size": 2000}
+    if sequences:
+        return {"exploration": 2.5, "num_generations": 4, "generation_size": 1000} | large
+    search = {"num_generations": 10, "generation_size": 400, "crossover_rate": 0.5}
+    return {"exploration": 1.0} | search | large
 
 
 def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:

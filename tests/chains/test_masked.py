@@ -247,32 +247,6 @@ def test_masking_hides_each_position_equally_often():
     assert (state[..., -1].mean(0) - 0.75).abs().max() < 4 * (0.75 * 0.25 / 20000) ** 0.5
 
 
-def test_endings_leave_half_a_quarter_and_so_on_to_one_position():
-    process = Masked(13, 3, num_steps=5)  # at most 3 positions a step
-    endings = process.endings()
-    assert [ending.counts.tolist() for ending in endings] == [[7, 3, 3], [10, 3], [12, 1]]
-    state = endings[1].corrupt(
-        one_hot(torch.zeros(8, 13, dtype=torch.long), 3), torch.ones(8).long(), generator()
-    )
-    assert (state[..., -1].sum(1) == 3).all()
-    assert endings[1].time(1, state).item() == pytest.approx(3 / 13)
-    assert Masked(1, 3).endings() == []
-
-
-def test_an_ending_writes_what_the_whole_chain_would():
-    chain = DiffusionChain(ExactConditionals(_law()), Masked(3, 3))
-    [ending] = chain.process.endings()
-    clean = one_hot(torch.tensor([[0, 1, 2]]), 3, torch.float64)
-    noised = ending.corrupt(clean, torch.ones(1).long(), generator())
-    drawn = one_hot(torch.tensor([[0, 1, 2], [1, 1, 2], [0, 0, 2], [0, 1, 1]]), 3, torch.float64)
-    later = torch.nn.functional.pad(drawn, (0, 1))
-    whole = chain.transition(noised.expand(4, -1, -1), 2).log_prob(later)
-    assert torch.equal(
-        chain.with_process(ending).transition(noised.expand(4, -1, -1), 1).log_prob(later), whole
-    )
-    assert whole.isfinite().sum() == 2  # the clean row, and the one with another letter where it was masked
-
-
 @pytest.mark.parametrize("length", [0, -1])
 def test_bad_sizes_are_refused(length):
     for make in (lambda: Masked(length, 3), lambda: Absorbing(length, 3, 2), lambda: Uniform(length, 3, 2)):

@@ -310,27 +310,27 @@ def test_variations_stay_near_their_parents_and_keep_the_chains_law():
     parent = "ACGUACGUACGU"
     children = draw_variations(chain, domain, [parent], 400, torch.Generator().manual_seed(0))
     kept = sum(a == b for child in children for a, b in zip(child, parent, strict=True)) / (400 * 12)
-    # 6, 3 or 1 letters are drawn evenly, 10 / 3 in the mean, a quarter right by chance.
-    assert kept == pytest.approx(1 - 10 / 3 / 12 * 0.75, abs=0.02)
+    # 1 to 6 letters are drawn evenly, a quarter right by chance.
+    assert kept == pytest.approx(1 - 3.5 / 12 * 0.75, abs=0.02)
     assert all(domain.is_valid(child) for child in children)
     with pytest.raises(ParameterError, match="num_generations"):
         draw_variations(materials()[0], WORDS, ["aaaa"], 4, torch.Generator())
 
 
-def test_half_of_the_variations_are_crossed_where_the_domain_can():
+def test_a_share_of_the_variations_is_crossed():
     space = SequenceSpace(RNA, 12)
-    chain = uniform_sequences(space)
-    domain = sequence_domain(space)
-    children = draw_variations(
-        chain, domain, ["A" * 11 + "C", "U" * 11 + "G"], 400, torch.Generator().manual_seed(0)
-    )
-    mixed = sum(min(child.count("A"), child.count("U")) >= 3 for child in children)
-    assert 0.1 < mixed / 400 < 0.5  # two kinds of parents for a quarter; a few by chance
-    alone = replace(domain, crossover=None)
-    plain = draw_variations(
-        chain, alone, ["A" * 11 + "C", "U" * 11 + "G"], 400, torch.Generator().manual_seed(0)
-    )
-    assert sum(min(child.count("A"), child.count("U")) >= 3 for child in plain) < mixed / 2
+    chain, domain = uniform_sequences(space), sequence_domain(space)
+
+    def mixed(rate: float) -> int:
+        generator = torch.Generator().manual_seed(0)
+        parents = ["A" * 11 + "C", "U" * 11 + "G"]
+        children = draw_variations(chain, domain, parents, 400, generator, crossover_rate=rate)
+        return sum(min(child.count("A"), child.count("U")) >= 3 for child in children)
+
+    # Of the crossed, half have parents of one kind.
+    assert mixed(0.0) < 40 < 2 * mixed(0.0) < mixed(0.5) < 200
+    with pytest.raises(ParameterError, match="crossover_rate"):
+        methods.seiko_ucb(chain, domain, crossover_rate=1.5)
 
 
 def test_the_defaults_follow_the_size_of_the_space():
@@ -339,7 +339,8 @@ def test_the_defaults_follow_the_size_of_the_space():
     tokens = methods.seiko_ucb(token_world.small_chain(), build(token_world.CARD, 48)[1])
     small = methods.seiko_ucb(*zoo.load("qm9-graph"))
     assert words.kl_target == tokens.kl_target == ShareOfEntropy(0.45)
-    assert words.num_generations == tokens.num_generations == 10
+    assert (words.num_generations, tokens.num_generations) == (4, 10)
+    assert (words.crossover_rate, tokens.crossover_rate) == (0.0, 0.5)
     assert small.kl_target == 4.0 and small.num_generations == 0
     assert (words.acquisition.exploration, tokens.acquisition.exploration) == (2.5, 1.0)
 
@@ -348,14 +349,15 @@ def test_molecules_are_varied_by_the_chain_that_writes_them():
     chain = token_world.small_chain()
     domain = build(token_world.CARD, 48)[1]
     parents = ["CCCOCCCOC", "NCCCNCCCN"]
-    children = draw_variations(chain, domain, parents, 60, torch.Generator().manual_seed(0))
+    children = draw_variations(
+        chain, domain, parents, 60, torch.Generator().manual_seed(0), crossover_rate=0.5
+    )
     assert len(children) == 60 and len(set(children)) > 20
     assert sum("N" in child and "O" in child for child in children) > 10
     # What the chain's tokens cannot write has no variations, and does no harm to the others.
-    alone = replace(domain, crossover=None)
-    mixed = draw_variations(chain, alone, ["CCF", "CCCO"], 60, torch.Generator().manual_seed(0))
+    mixed = draw_variations(chain, domain, ["CCF", "CCCO"], 60, torch.Generator().manual_seed(0))
     assert 0 < len(mixed) < 60
-    assert draw_variations(chain, alone, ["CCF"], 8, torch.Generator()) == []
+    assert draw_variations(chain, domain, ["CCF"], 8, torch.Generator()) == []
 
 
 def test_generations_raise_the_score_of_what_is_asked():

@@ -104,30 +104,21 @@ class DiffusionChain(nn.Module):
     def variations(
         self, clean: State, condition: Condition = None, generator: torch.Generator | None = None
     ) -> Iterator[tuple[State, Condition]]:
-        """Clean states noised half way at most and sampled anew from there, in parts of one noise level.
+        """Clean states noised to a step in the second half and sampled anew from there, in parts of one step.
 
         Samples near what is given that are still the chain's own: what it finds improbable it does not write
-        (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search). A process with `endings`, such
-        as `Masked`, writes half, a quarter, ... or one of the positions anew, as often the one as the other;
-        others start at a step of their second half.
+        (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search).
         """
-        levels = self._noise_levels()
-        level_of = torch.randint(len(levels), (tree.batch_size(clean),), generator=generator)
-        for number in level_of.unique().tolist():
-            chain, step = levels[number]
-            chosen = (level_of == number).nonzero()[:, 0]
+        steps = torch.randint(
+            self.num_steps // 2, self.num_steps, (tree.batch_size(clean),), generator=generator
+        )
+        for step in steps.unique().tolist():
+            chosen = (steps == step).nonzero()[:, 0]
             given = None if condition is None else tree.index(condition, chosen)
-            noised = chain.corrupt(tree.index(clean, chosen), torch.full_like(chosen, step), generator)
-            for last in rollout(chain, condition=given, start=(step, noised), generator=generator):
+            noised = self.corrupt(tree.index(clean, chosen), torch.full_like(chosen, step), generator)
+            for last in rollout(self, condition=given, start=(step, noised), generator=generator):
                 state = last.next_state
             yield state, given
-
-    def _noise_levels(self) -> list[tuple[DiffusionChain, int]]:
-        """Chains of the same model, each with the step from which it goes on."""
-        endings = getattr(self.process, "endings", None)
-        if endings is not None and (processes := endings()):
-            return [(self.with_process(process), 1) for process in processes]
-        return [(self, step) for step in range(self.num_steps // 2, self.num_steps)]
 
     def loss(
         self, data: State, condition: Condition = None, generator: torch.Generator | None = None

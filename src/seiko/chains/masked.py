@@ -77,20 +77,6 @@ class Masked:
     def _rows(self, values: Tensor, step: int | Tensor, like: Tensor) -> Tensor:
         return values.to(like.device)[step].expand(len(like))
 
-    def endings(self) -> list[Masked]:
-        """The same model with half, a quarter, ... one of the positions left after step 0.
-
-        The steps after that reveal no more positions than the largest of this process.
-        """
-        assert self.counts is not None
-        most, left, endings = int(self.counts.max()), self.length, []
-        while left > 1:
-            left //= 2
-            rest = even_counts(left, -(-left // most))
-            counts = torch.cat([rest.new_tensor([self.length - left]), rest])
-            endings.append(Masked(self.length, self.kinds, counts=counts))
-        return endings
-
     def initial(self, batch_size: int, like: Tensor) -> Categorical:
         """Everything masked."""
         return _all_masked(batch_size, self.length, self.kinds, like)

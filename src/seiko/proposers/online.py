@@ -67,8 +67,10 @@ class OnlineFineTuner(Generic[Design]):
         kl_target: Wanted KL to the pre-trained chain (where w_pre is 0, to the previous round), in nats or as
             a share of the pre-trained chain's entropy; scales both weights together. None keeps the weights.
         pool_size: Samples drawn to choose from.
-        num_generations: How often the pool is extended by a fifth as many variations of the most wanted
-            designs of it and of the history, which the pre-trained chain writes (`draw_variations`).
+        num_generations: How often the pool is extended by variations of the most wanted designs of it and of
+            the history (`draw_variations`).
+        generation_size: How many variations each time.
+        crossover_rate: Share of the variations that are of two parents, where designs can be crossed.
         diversity: See `diverse_batch`.
         feasibility: Model of the probability P that a design has a reward, learned from infeasible readings:
             ``std of the told values * log P`` is added to the acquisition. None leaves it out.
@@ -93,6 +95,8 @@ class OnlineFineTuner(Generic[Design]):
     kl_target: float | ShareOfEntropy | None = None
     pool_size: int = 1000
     num_generations: int = 0
+    generation_size: int = 1000
+    crossover_rate: float = 0.0
     diversity: float = 0.5
     feasibility: FeasibilityModel | None = FeasibilityModel()
     final_acquisition: Acquisition = Mean()
@@ -113,9 +117,11 @@ class OnlineFineTuner(Generic[Design]):
             KLPenalty(self.chain, weight, "previous")
         if self.kl_target is not None and not isinstance(self.kl_target, ShareOfEntropy):
             KLTarget(self.kl_target)
-        for name, least in (("pool_size", 1), ("num_generations", 0)):
+        for name, least in (("pool_size", 1), ("num_generations", 0), ("generation_size", 1)):
             if getattr(self, name) < least:
                 raise ParameterError(f"`{name}` must be an integer >= {least}; got {getattr(self, name)!r}.")
+        if not 0 <= self.crossover_rate <= 1:
+            raise ParameterError(f"`crossover_rate` must be in [0, 1]; got {self.crossover_rate!r}.")
 
     def propose(
         self,
@@ -223,13 +229,14 @@ class OnlineFineTuner(Generic[Design]):
         if not chosen_by_score:
             return pool.designs[:num_queries], report
         assert score is not None
-        features, wanted = self._vary(pool, history, num_queries, score, generator)
+        features, wanted = self._vary(chain, pool, history, num_queries, score, generator)
         rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
         return [pool.designs[row] for row in rows], report
 
     @torch.no_grad()
     def _vary(
         self,
+        chain: Chain,
         pool: Pool[Design],
         history: History[Design],
         num_parents: int,
@@ -244,11 +251,17 @@ class OnlineFineTuner(Generic[Design]):
             return features, wanted
         told = [trial.design for trial in history.complete]
         known = score(told)
-        per_generation = max(self.pool_size // 5, 1)
         for _ in range(self.num_generations):
             best = torch.cat([known, wanted]).argsort(descending=True)[:num_parents].tolist()
             parents = [told[row] if row < len(told) else pool.designs[row - len(told)] for row in best]
-            children = draw_variations(self.chain, self.domain, parents, per_generation, generator)
+            children = draw_variations(
+                chain,
+                self.domain,
+                parents,
+                self.generation_size,
+                generator,
+                crossover_rate=self.crossover_rate,
+            )
             if new := pool.add(children, self.domain):
                 added = team.rows(new, self.domain.features)
                 features = torch.cat([features, added])

@@ -125,12 +125,17 @@ def draw_designs(
 
 @torch.no_grad()
 def draw_variations(
-    chain: Chain, domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
+    chain: Chain,
+    domain: Domain[Design],
+    parents: Sequence[Design],
+    count: int,
+    generator: torch.Generator,
+    *,
+    crossover_rate: float = 0.0,
 ) -> list[Design]:
     """Parents partly written anew by the chain: see its `variations`.
 
-    Where designs can be crossed, half of the children come from two parents. What has no state of the chain
-    is left out.
+    What has no state of the chain is left out.
 
     Args:
         chain: Writes.
@@ -138,6 +143,7 @@ def draw_variations(
         parents: Valid designs, drawn evenly.
         count: Children.
         generator: Of all randomness.
+        crossover_rate: Share of the children that are of two parents, where designs can be crossed.
 
     Raises:
         ParameterError: If the chain cannot vary states, or the domain cannot encode designs.
@@ -147,7 +153,7 @@ def draw_variations(
             "Variations of designs need a chain with `variations` and a domain with `encode`.",
             hint="Set `num_generations` to 0.",
         )
-    clean = _encoded(domain, _crossed(domain, parents, count, generator))
+    clean = _encoded(domain, _crossed(domain, parents, count, generator, crossover_rate))
     if clean is None:
         return []
     condition = domain.condition(tree.batch_size(clean), generator)
@@ -167,14 +173,14 @@ def _encoded(domain: Domain[Design], designs: Sequence[Design]) -> State | None:
 
 
 def _crossed(
-    domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
+    domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator, rate: float
 ) -> list[Design]:
-    """As many valid designs as wanted, half of them crossed from two parents where the domain can."""
+    """As many valid designs as wanted, a share of them crossed from two parents where the domain can."""
     chosen = [parents[row] for row in torch.randint(len(parents), (count,), generator=generator).tolist()]
-    if domain.crossover is None:
+    if domain.crossover is None or rate == 0:
         return chosen
     rng = numpy_rng(generator)
-    for row in range(0, count, 2):
+    for row in range(round(rate * count)):
         child = domain.crossover(chosen[row], parents[int(rng.integers(len(parents)))], rng)
         if child is not None and domain.is_valid(child):
             chosen[row] = child
