@@ -143,7 +143,7 @@ def training_chain(name: str) -> DiffusionChain:
     return chain.to(memory_format=torch.channels_last)
 
 
-def train(name: str, data: Path, work: Path, device: str) -> None:
+def train(name: str, data: Path, work: Path, device: str = "cpu") -> None:
     work.mkdir(parents=True, exist_ok=True)
     chain, started = training_chain(name).to(device), time.time()
 

@@ -114,7 +114,7 @@ def canonical(smiles: str) -> str:
     return str(Chem.MolToSmiles(Chem.MolFromSmiles(smiles)))
 
 
-def train(molecules: Molecules, device: str) -> None:
+def train(molecules: Molecules, device: str = "cpu") -> None:
     started = time.process_time()
     chain, work = molecules.chain().to(device), molecules.work
     held_out = molecules.rows(molecules.smiles[:HELD_OUT]).to(device)
