@@ -59,8 +59,7 @@ def default_settings(chain: Chain, domain: Domain[Any]) -> dict[str, Any]:
         return {"exploration": 1.0, "kl_target": DEFAULT_KL_TARGET}
     large = {"kl_target": ShareOfEntropy(0.45), "pool_size": 2000}
     if sequences:
-        exploration = 2.0 if domain.feature_kind == "variants" else 2.5
-        return {"exploration": exploration, "num_generations": 4, "generation_size": 1000} | large
+        return {"exploration": 2.0, "num_generations": 4, "generation_size": 1000} | large
     search = {"num_generations": 10, "generation_size": 400, "crossover_rate": 0.5}
     return {"exploration": 1.0} | search | large
 

@@ -336,15 +336,14 @@ def test_a_share_of_the_variations_is_crossed():
 def test_the_defaults_follow_the_size_of_the_space():
     space = SequenceSpace(RNA, 12)
     words = methods.seiko_ucb(uniform_sequences(space), sequence_domain(space))
-    variants = methods.seiko_ucb(uniform_sequences(space), sequence_domain(space, parent="A" * 12))
     tokens = methods.seiko_ucb(token_world.small_chain(), build(token_world.CARD, 48)[1])
     small = methods.seiko_ucb(*zoo.load("qm9-graph"))
     assert words.kl_target == tokens.kl_target == ShareOfEntropy(0.45)
     assert (words.num_generations, tokens.num_generations) == (4, 10)
     assert (words.crossover_rate, tokens.crossover_rate) == (0.0, 0.5)
     assert small.kl_target == 4.0 and small.num_generations == 0
-    bonuses = [method.acquisition.exploration for method in (words, variants, tokens, small)]
-    assert bonuses == [2.5, 2.0, 1.0, 1.0]
+    bonuses = [method.acquisition.exploration for method in (words, tokens, small)]
+    assert bonuses == [2.0, 1.0, 1.0]
 
 
 def test_molecules_are_varied_by_the_chain_that_writes_them():
