@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from seiko import zoo
 from seiko.ablations import ABLATIONS
+from seiko.campaign.feedback.base import Feedback
 from seiko.chain import Chain
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError
@@ -19,17 +20,11 @@ from seiko.records import Observation
 Method = Callable[..., Proposer[Any]]
 
 
-class Measures(Protocol):
-    """What reads several designs at once."""
-
-    def evaluate(self, designs: Sequence[Any], /) -> Sequence[Observation]: ...
-
-
 @dataclass(frozen=True)
 class Reading:
     """One design to what one measurement of it gives, infeasible ones included."""
 
-    oracle: Measures
+    oracle: Feedback[Any]
 
     def __call__(self, design: Any) -> Observation:
         return self.oracle.evaluate([design])[0]
