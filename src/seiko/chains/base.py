@@ -109,9 +109,9 @@ class DiffusionChain(nn.Module):
         Samples near what is given that are still the chain's own: what it finds improbable it does not write
         (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search).
         """
-        steps = torch.randint(
-            self.num_steps // 2, self.num_steps, (tree.batch_size(clean),), generator=generator
-        )
+        first = next(tree.leaves(clean))
+        least, most, shape = self.num_steps // 2, self.num_steps, (len(first),)
+        steps = torch.randint(least, most, shape, generator=generator, device=first.device)
         for step in steps.unique().tolist():
             chosen = (steps == step).nonzero()[:, 0]
             given = None if condition is None else tree.index(condition, chosen)

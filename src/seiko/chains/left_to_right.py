@@ -241,7 +241,8 @@ class LeftToRight(nn.Module):
         """
         lengths = self._lengths(clean)
         halvings = lengths.double().log2().long().clamp_min(1)
-        level = (torch.rand(lengths.shape, generator=generator).to(clean.device) * halvings).long() + 1
+        share = torch.rand(lengths.shape, generator=generator, device=clean.device)
+        level = (share * halvings).long() + 1
         kept = lengths - (lengths >> level).clamp_min(1)
         same = nn.functional.one_hot(clean.clamp_max(self.network.kinds - 1), self.network.kinds).bool()
         possible: Any = torch.ones_like(same) if condition is None else condition
