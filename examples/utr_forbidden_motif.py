@@ -15,7 +15,7 @@ import seiko
 from seiko import methods, zoo
 from seiko.chains import clamped
 from seiko.domains.sequence import DNA, SequenceSpace, sequence_domain
-from seiko.domains.sequence_constraints import FixedPositions, GCContent
+from seiko.domains.sequence_constraints import FixedPositions, GCContent, MaxHomopolymer
 from seiko.domains.sequence_features import SequenceFeatures
 from seiko.domains.sequence_files import Record, write_sequences
 from seiko.domains.sequence_motifs import ForbiddenMotifs, no_restriction_sites
@@ -29,6 +29,7 @@ CONSTRAINTS = [
     ForbiddenMotifs(("ATG",), both_strands=False),  # no upstream start codon
     no_restriction_sites("BsaI", "BsmBI"),
     GCContent(0.3, 0.7),
+    MaxHomopolymer(6),
 ]
 
 

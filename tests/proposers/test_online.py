@@ -25,6 +25,7 @@ from seiko.proposers.sampling import (
     draw_designs,
     draw_pool,
     draw_variations,
+    feasible_states,
     value_of_states,
 )
 from seiko.proposers.scoring import calibration, observations
@@ -113,6 +114,32 @@ def test_a_round_learns_and_the_final_model_earns_more():
     assert mean(tuned) > mean(chain) + 0.5
     assert last.report["kl/pretrained_nats"] == pytest.approx(1.5, rel=0.35)
     assert list(last.designs) == []
+
+
+CLIMBS = {
+    "reward weighted": RewardWeighted(
+        num_refreshes=4, pool_size=500, fit_iterations=80, batch_size=128, learning_rate=3e-3
+    ),
+    "policy gradient": PolicyGradient(num_iterations=60, batch_size=256, learning_rate=3e-3),
+}
+
+
+@pytest.mark.parametrize("domain", [WORDS, SOFT_WORDS], ids=["decoded", "soft features"])
+@pytest.mark.parametrize("name", CLIMBS)
+def test_constraints_are_part_of_what_is_climbed(name, domain):
+    """The surrogate rises towards "eeee", which is forbidden, as every word with "ee" is."""
+    chain = materials()[0]
+    proposer = methods.greedy(chain, domain, updater=CLIMBS[name], kl_target=1.5, surrogate=LastLayerLinear())
+    words = some_words(60)
+    trials = [Trial(i, 0, w, w, TrialState.COMPLETE, float(w.count("e"))) for i, w in enumerate(words)]
+    history = History(tuple(trials))
+    last = proposer.propose(history, 0, resume={}, generator=torch.Generator().manual_seed(0))
+    tuned = load_chain(chain, last.artifacts)[0]
+    designs = draw_designs(tuned, domain, 1000, torch.Generator().manual_seed(1))
+    valid = sum(map(domain.is_valid, designs)) / len(designs)
+    assert valid > 0.95  # without, two in five
+    assert sum(word.count("e") for word in designs) / len(designs) > 1.4
+    assert last.report["update/feasible_fraction"] == pytest.approx(valid, abs=0.05)
 
 
 def test_optimism_is_only_climbed_while_readings_follow():
@@ -230,6 +257,14 @@ def test_infeasible_states_have_value_minus_infinity():
     kinds = torch.tensor([[0, 1, 2, 3], [4, 4, 0, 0]])
     values = value(torch.nn.functional.one_hot(kinds, len(LETTERS) + 1).float(), None)
     assert values.tolist() == [4.0, -math.inf]
+
+
+def test_soft_features_leave_validity_to_be_asked():
+    kinds = torch.tensor([[0, 1, 2, 3], [4, 4, 0, 0]])
+    states = torch.nn.functional.one_hot(kinds, len(LETTERS) + 1).float()
+    assert feasible_states(SOFT_WORDS)(states, None).tolist() == [True, False]
+    assert feasible_states(WORDS) is None  # the value says it
+    assert feasible_states(replace(SOFT_WORDS, always_valid=True)) is None
 
 
 def test_a_diverse_batch_trades_score_for_distance():

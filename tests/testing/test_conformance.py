@@ -422,6 +422,7 @@ BROKEN_DOMAINS = {
     "global draws": ({"render": lambda word: f"{torch.rand(1)}"}, "global random state"),
     "a metric that is a tensor": ({"metrics": {"x": lambda words: torch.zeros(1)}}, "Metric 'x'"),
     "a figure that is no drawing": ({"figures": {"x": lambda words: str(len(words))}}, "Figure 'x' must be"),
+    "always valid, it says": ({"always_valid": True}, "always_valid"),
     "nothing valid": ({"is_valid": lambda word: False}, "None of the states"),
 }
 

@@ -111,6 +111,40 @@ def test_values_are_evaluated_without_a_graph_unless_needed(name):
     assert not seen[-1]  # the report's own samples
 
 
+@pytest.mark.parametrize("name", [n for n in SHORT if "soft q" not in n])
+def test_feasibility_may_be_asked_beside_the_value(name):
+    problem = masked_problem(4)
+    penalty = KLPenalty(frozen(problem.pretrained), 0.5)
+    feasible = lambda state, condition: state[:, 0, 0] < 0.5  # noqa: E731
+
+    def known(state, condition):
+        return problem.value(state, condition).masked_fill(~feasible(state, condition), -math.inf)
+
+    updated = [
+        SHORT[name].update(problem.pretrained, objective, generator=generator())
+        for objective in (
+            Objective(known, (penalty,)),
+            Objective(problem.value, (penalty,), feasible=feasible),
+        )
+    ]
+    assert all(torch.equal(*pair) for pair in zip(*(weights_of(one) for one, _ in updated), strict=True))
+    assert 0 < updated[1][1].feasible < 1
+
+
+def test_what_a_chain_expects_on_the_way_is_not_asked_for_feasibility():
+    problem, asked = masked_problem(4), []
+
+    def feasible(state, condition):
+        asked.append(state)
+        return torch.ones(len(state), dtype=torch.bool)
+
+    penalty = KLPenalty(frozen(problem.pretrained), 0.5)
+    SHORT["soft q"].update(
+        problem.pretrained, Objective(problem.value, (penalty,), feasible=feasible), generator=generator()
+    )
+    assert len(asked) == 1 and len(asked[0]) == 16  # the report's own samples
+
+
 @pytest.mark.parametrize("name", ANY_CHAIN)
 def test_conditional_chains(name):
     chain = FAMILIES["padded-gaussians"](0)

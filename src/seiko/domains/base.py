@@ -30,6 +30,7 @@ class Domain(Generic[Design]):
         decode: ``(state, condition) -> designs``, one a row: quantise, argmax, graph to molecule.
         features: ``designs -> [n, feature]``, what surrogates are fitted on. Called on valid designs only.
         is_valid: Whether a design may be asked for at all; cheap, and never a query.
+        always_valid: Whether everything decoded is valid; then nothing is decoded just to ask.
         key: Canonical identity, for duplicates.
         to_bytes: The design as bytes, for the store.
         from_bytes: Its inverse.
@@ -61,6 +62,7 @@ class Domain(Generic[Design]):
     from_bytes: Callable[[bytes], Design]
     render: Callable[[Design], str]
     media_type: str = "text/plain"
+    always_valid: bool = False
     soft_features: Callable[[State, Condition], Tensor] | None = None
     encode: Callable[[Sequence[Design]], State] | None = None
     crossover: Callable[[Design, Design, np.random.Generator], Design | None] | None = None

@@ -113,6 +113,7 @@ def image_domain(
         decode=work.decode,
         features=work.features,
         is_valid=lambda design: not form.misfit(design),
+        always_valid=True,
         why_invalid=form.misfit,
         key=image_key,
         to_bytes=to_png,

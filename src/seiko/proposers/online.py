@@ -23,6 +23,7 @@ from seiko.proposers.sampling import (
     diverse_batch,
     draw_pool,
     draw_variations,
+    feasible_states,
     value_of_states,
 )
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
@@ -185,6 +186,7 @@ class OnlineFineTuner(Generic[Design]):
             tuple(penalties),
             condition=self.domain.condition,
             differentiable=self.domain.soft_features is not None,
+            feasible=feasible_states(self.domain),
             target=self._target,
             multiplier=current.multiplier,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -197,8 +197,9 @@ def value_of_states(
 ) -> Callable[[State, Condition], Tensor]:
     """An objective's value from a score of features, [batch].
 
-    Where the domain has `soft_features` the score is taken of those, with gradients. Where it has none,
-    states are decoded: a valid design has the score of its features, an invalid one -inf.
+    Where the domain has `soft_features` the score is taken of those, with gradients; whether a state is a
+    valid design is then for `feasible_states` to say. Where it has none, states are decoded: a valid design
+    has the score of its features, an invalid one -inf.
     """
     if domain.soft_features is not None:
         soft = domain.soft_features
@@ -219,6 +220,18 @@ def value_of_states(
         return values
 
     return value
+
+
+def feasible_states(domain: Domain[Any]) -> Callable[[State, Condition], Tensor] | None:
+    """Which states are valid designs, bool [batch]; None where `value_of_states` says it or all are."""
+    if domain.soft_features is None or domain.always_valid:
+        return None
+
+    @torch.no_grad()
+    def feasible(state: State, condition: Condition) -> Tensor:
+        return torch.tensor([domain.is_valid(design) for design in domain.decode(state, condition)])
+
+    return feasible
 
 
 def diverse_batch(score: Tensor, features: Tensor, count: int, *, diversity: float) -> list[int]:

@@ -36,6 +36,10 @@ def check_domain(domain: Domain[Any], states: State, *, condition: Condition = N
         require(
             all(isinstance(v, bool) for v in verdicts), "`is_valid` must return a bool for anything decoded."
         )
+        require(
+            all(verdicts) or not domain.always_valid,
+            "`always_valid` is said, but not all decoded designs are.",
+        )
         valid = [design for design, verdict in zip(designs, verdicts, strict=True) if verdict]
         require(
             valid,

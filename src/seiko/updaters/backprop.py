@@ -41,6 +41,9 @@ class RewardBackprop:
     Discrete steps use second-order straight-through gradients (`seiko.updaters.straight_through`), which have
     a small bias: `PolicyGradient` and `RewardWeighted` have none.
 
+    The value of an infeasible sample has no gradient, so hard constraints are hardly learned;
+    `PolicyGradient` and `RewardWeighted` learn them.
+
     Args:
         num_iterations: Optimiser steps.
         batch_size: Paths a step.

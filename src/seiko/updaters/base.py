@@ -117,6 +117,8 @@ class Objective:
         penalties: The divergences.
         condition: ``(batch_size, generator) -> condition``.
         differentiable: Whether gradients may be sent through `value`.
+        feasible: ``(state, condition) -> bool [batch]``, asked of final states beside `value` where that has
+            a number for every state; None where `value` says it all.
         target: If given, `multiplier` is only the start: updaters keep the divergence at the target.
         multiplier: Common factor of all KL weights.
     """
@@ -125,6 +127,7 @@ class Objective:
     penalties: tuple[KLPenalty, ...] = ()
     condition: Callable[[int, torch.Generator | None], Condition] = _none
     differentiable: bool = True
+    feasible: Callable[[State, Condition], Tensor] | None = None
     target: KLTarget | None = None
     multiplier: float = 1.0
 
@@ -144,8 +147,14 @@ class Objective:
         penalties = tuple(replace(p, reference=frozen(p.reference)) for p in self.penalties)
         return replace(self, penalties=penalties)
 
-    def values(self, state: State, condition: Condition) -> Tensor:
-        """`value`, checked: one number a row, never NaN.
+    def values(self, state: State, condition: Condition, *, final: bool = True) -> Tensor:
+        """`value`, checked: one number a row, never NaN; -inf where a state is not feasible.
+
+        Args:
+            state: [batch, ...].
+            condition: Of the rows.
+            final: Whether the states are designs; the clean states expected on the way are not, and
+                `feasible` is not asked of them.
 
         Raises:
             ShapeError: If the shape is not [batch].
@@ -165,7 +174,9 @@ class Objective:
                 "-inf for a state that is no feasible design.",
                 hint="Look at the acquisition and the features of that design.",
             )
-        return values
+        if self.feasible is None or not final:
+            return values
+        return values.masked_fill(~self.feasible(state, condition).to(values.device), -math.inf)
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ class SoftValue:
         last = steps + 1 == self.num_steps
         clean = self.clean(state, (steps + 1).clamp_max(self.num_steps - 1), condition)
         clean = tree.tree_map(lambda s, c: torch.where(tree.expand(last, s), s, c), state, clean)
-        values = lowest_where_infeasible(self.objective.values(clean, condition))
+        values = lowest_where_infeasible(self.objective.values(clean, condition, final=False))
         return self.discount ** (self.num_steps - 1 - steps).to(values) * values
 
     def clean(self, state: State, steps: Tensor, condition: Condition = None) -> State:
