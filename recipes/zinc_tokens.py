@@ -31,7 +31,7 @@ from seiko.chain import sample
 from seiko.chains import LeftToRight
 from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
 from seiko.domains.molecule_properties import molecule_property
-from seiko.domains.molecule_tokens import ATOM, SmilesTokens, learn_tokens
+from seiko.domains.molecule_tokens import ATOM, SmilesTokens, kekulized, learn_tokens
 from seiko.pretraining import Pretraining, pretrain
 from seiko.zoo.molecule_tokens import build
 
@@ -74,12 +74,13 @@ class Molecules:
         """Tokens learned from a part of the data, and as many positions as the longest molecule needs."""
         cache = self.work / "tokens.json"
         if not cache.exists():
-            tokens = learn_tokens(self.smiles[HELD_OUT : HELD_OUT + LEARNED_FROM], NUM_TOKENS)
+            spelled = [kekulized(text) for text in self.smiles]
+            tokens = learn_tokens(spelled[HELD_OUT : HELD_OUT + LEARNED_FROM], NUM_TOKENS)
             loose = SmilesTokens(tokens, 1000)
-            longest = max(len(loose.split(text)) for text in self.smiles)
+            longest = max(len(loose.split(text)) for text in spelled)
             write_atomically(cache, json.dumps({"tokens": tokens, "length": longest + 1}).encode())
         facts = json.loads(cache.read_text())
-        return SmilesTokens(tuple(facts["tokens"]), facts["length"])
+        return SmilesTokens(tuple(facts["tokens"]), facts["length"], kekule=True)
 
     def rows(self, smiles: Sequence[str]) -> torch.Tensor:
         """Kinds of molecules; those with symbols that hardly ever occur are left out."""
@@ -97,6 +98,7 @@ class Molecules:
             "family": "molecule tokens",
             "tokens": list(self.codec.tokens),
             "length": self.codec.length,
+            "kekule": True,
             "default_steps": self.codec.length,
             "elements": ["C", "N", "O", "F", "P", "S", "Cl", "Br", "I"],
             "max_atoms": 50,

@@ -27,12 +27,14 @@ def grown_by_hand(scaffold: str, atomic_number: int) -> str:
     return Chem.CanonSmiles(Chem.MolToSmiles(mol))
 
 
+@pytest.mark.parametrize("kekule", [False, True])
 @pytest.mark.parametrize("scaffold", SCAFFOLDS)
-def test_what_follows_a_beginning_is_bound_to_the_open_atom(scaffold):
-    found = beginnings(scaffold)
+def test_what_follows_a_beginning_is_bound_to_the_open_atom(scaffold, kekule):
+    found = beginnings(scaffold, kekule=kekule)
+    assert not (kekule and any(map(str.islower, "".join(found).replace("Cl", ""))))
     assert len(found) >= 2 and found == sorted(found, key=lambda text: (len(text), text))
     assert {Chem.CanonSmiles(text + "Br") for text in found} == {grown_by_hand(scaffold, 35)}
-    assert beginnings(scaffold) == found
+    assert beginnings(scaffold, kekule=kekule) == found
 
 
 @pytest.mark.parametrize("scaffold", SCAFFOLDS)

@@ -8,7 +8,14 @@ import torch
 from rdkit import Chem
 
 from seiko.domains.molecule import smiles_domain
-from seiko.domains.molecule_tokens import ATOM, BracketGrammar, SmilesTokens, learn_tokens, respelled
+from seiko.domains.molecule_tokens import (
+    ATOM,
+    BracketGrammar,
+    SmilesTokens,
+    kekulized,
+    learn_tokens,
+    respelled,
+)
 from seiko.errors import ParameterError, ShapeError
 
 SMILES = (
@@ -33,6 +40,24 @@ def test_rows_decode_to_the_molecules_they_were_made_of(codec):
     assert [codec.text(row) for row in rows.tolist()] == list(SMILES)
     lengths = (rows != 0).sum(1)
     assert (lengths < torch.tensor([len(ATOM.findall(text)) for text in SMILES])).all()
+
+
+def test_kekule_rows_have_no_aromatic_atoms_and_say_the_same_molecule():
+    spelled = list(map(kekulized, SMILES))
+    assert not any(symbol.islower() for text in spelled for symbol in ATOM.findall(text))
+    assert list(map(Chem.CanonSmiles, spelled)) == list(map(Chem.CanonSmiles, SMILES))
+    codec = SmilesTokens(learn_tokens(spelled, 45, least=1), 24, kekule=True)
+    rows = codec.encode(SMILES)
+    assert [codec.text(row) for row in rows.tolist()] == spelled
+    assert codec.decode(rows) == [Chem.CanonSmiles(text) for text in SMILES]
+
+
+def test_kekule_rows_begin_at_the_atom_that_is_given():
+    rng, codec = np.random.default_rng(0), SmilesTokens(("C", "O", "=", "1", "(", ")"), 24, kekule=True)
+    spelled = {codec.text(codec.encode([respelled("Oc1ccccc1", rng)])[0].tolist()) for _ in range(20)}
+    assert len(spelled) > 3 and {Chem.CanonSmiles(text) for text in spelled} == {"Oc1ccccc1"}
+    with pytest.raises(ParameterError, match="cannot read"):
+        codec.encode(["c1ccccc"])
 
 
 def test_a_symbol_is_never_cut(codec):

@@ -19,11 +19,12 @@ SPELLINGS = 200
 """Random spellings of a scaffold that are looked through for those that end at its open atom."""
 
 
-def beginnings(scaffold: str, *, seed: int = 0) -> list[str]:
+def beginnings(scaffold: str, *, kekule: bool = False, seed: int = 0) -> list[str]:
     """Spellings of a scaffold after which whatever is written next is bound to its open atom, shortest first.
 
     Args:
         scaffold: A SMILES with one ``*`` where it is to be grown.
+        kekule: Without aromatic atoms, as `SmilesTokens` with `kekule` writes.
         seed: Of the random spellings that are tried.
 
     Raises:
@@ -43,7 +44,9 @@ def beginnings(scaffold: str, *, seed: int = 0) -> list[str]:
         )
     if open_atoms[0].GetBonds()[0].GetBondType() != rdkit_module().BondType.SINGLE:
         raise ParameterError(f"The bond to `*` must be a single one; got {scaffold!r}.")
-    spelled = rdkit_module().MolToRandomSmilesVect(mol, SPELLINGS, randomSeed=1 + seed)
+    if kekule:
+        rdkit_module().Kekulize(mol, clearAromaticFlags=True)
+    spelled = rdkit_module().MolToRandomSmilesVect(mol, SPELLINGS, randomSeed=1 + seed, kekuleSmiles=kekule)
     ending = {text[:-1] for text in spelled if text.endswith("*")}
     return sorted(ending, key=lambda text: (len(text), text))
 
@@ -63,7 +66,7 @@ def growing_domain(
     Raises:
         ParameterError: As `beginnings`, or if no spelling can be written in the codec's tokens.
     """
-    known = [text for text in beginnings(scaffold, seed=seed) if codec.split(text)]
+    known = [text for text in beginnings(scaffold, kekule=codec.kekule, seed=seed) if codec.split(text)]
     if not known:
         raise ParameterError(f"{scaffold!r} has symbols that the chain does not write.")
     shortest = sorted(known, key=lambda text: len(codec.split(text)))[:spellings]

@@ -34,6 +34,8 @@ class SmilesTokens:
     Args:
         tokens: All tokens, each symbol of them among them.
         length: Positions, the end included.
+        kekule: Write alternating single and double bonds in place of aromatic atoms (`kekulized`): then a
+            molecule is what its bonds say, and no ring can be written that has no such bonds.
 
     Raises:
         ParameterError: If the tokens are empty, repeated, or lack a symbol that one of them holds.
@@ -48,6 +50,7 @@ class SmilesTokens:
 
     tokens: tuple[str, ...]
     length: int
+    kekule: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tokens", tuple(self.tokens))
@@ -88,7 +91,7 @@ class SmilesTokens:
         return found if "".join(found) == smiles else []
 
     def encode(self, smiles: Sequence[str], *, skip: bool = False) -> Tensor:
-        """Rows of kinds, int64 [n, length], of SMILES in the spelling given.
+        """Rows of kinds, int64 [n, length], of SMILES in the spelling given, `kekulized` if wanted.
 
         Args:
             smiles: n molecules.
@@ -99,7 +102,7 @@ class SmilesTokens:
         """
         rows = []
         for number, text in enumerate(smiles):
-            found = self.split(text)
+            found = self.split(kekulized(text) if self.kekule else text)
             if 0 < len(found) < self.length:
                 rows.append([self._kind_of[token] for token in found] + [0] * (self.length - len(found)))
             elif not skip:
@@ -163,6 +166,18 @@ class SmilesTokens:
             ]
             allowed[0, position] = torch.tensor([False, *fits])
         return allowed
+
+
+def kekulized(smiles: str) -> str:
+    """A SMILES of the same molecule, from the same first atom on, without aromatic atoms.
+
+    Example:
+        >>> kekulized("Oc1ccccc1")
+        'OC1=CC=CC=C1'
+    """
+    mol = readable(smiles)
+    rdkit_module().Kekulize(mol, clearAromaticFlags=True)
+    return str(rdkit_module().MolToSmiles(mol, kekuleSmiles=True, rootedAtAtom=0))
 
 
 def respelled(smiles: str, rng: np.random.Generator) -> str:

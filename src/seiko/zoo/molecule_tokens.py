@@ -20,7 +20,7 @@ from seiko.networks import RecurrentSequence
 
 def codec_of(card: Mapping[str, Any]) -> SmilesTokens:
     """The codec of a card."""
-    return SmilesTokens(tuple(card["tokens"]), card["length"])
+    return SmilesTokens(tuple(card["tokens"]), card["length"], card.get("kekule", False))
 
 
 def domain_of(card: Mapping[str, Any], filters: Mapping[str, Check] | None = None) -> Domain[str]:
