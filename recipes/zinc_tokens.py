@@ -30,6 +30,7 @@ from scipy.stats import wasserstein_distance
 from seiko.chain import sample
 from seiko.chains import LeftToRight
 from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
+from seiko.domains.molecule_grammar import bond_orders
 from seiko.domains.molecule_properties import molecule_property
 from seiko.domains.molecule_tokens import ATOM, SmilesTokens, kekulized, learn_tokens
 from seiko.pretraining import Pretraining, pretrain
@@ -70,17 +71,21 @@ class Molecules:
         return cache.read_text().split()
 
     @cached_property
-    def codec(self) -> SmilesTokens:
-        """Tokens learned from a part of the data, and as many positions as the longest molecule needs."""
+    def facts(self) -> dict[str, Any]:
+        """Tokens learned from a part of the data, positions for the longest molecule, and all bond orders."""
         cache = self.work / "tokens.json"
         if not cache.exists():
             spelled = [kekulized(text) for text in self.smiles]
             tokens = learn_tokens(spelled[HELD_OUT : HELD_OUT + LEARNED_FROM], NUM_TOKENS)
             loose = SmilesTokens(tokens, 1000)
             longest = max(len(loose.split(text)) for text in spelled)
-            write_atomically(cache, json.dumps({"tokens": tokens, "length": longest + 1}).encode())
-        facts = json.loads(cache.read_text())
-        return SmilesTokens(tuple(facts["tokens"]), facts["length"], kekule=True)
+            facts = {"tokens": tokens, "length": longest + 1, "valences": bond_orders(spelled)}
+            write_atomically(cache, json.dumps(facts).encode())
+        return dict(json.loads(cache.read_text()))
+
+    @cached_property
+    def codec(self) -> SmilesTokens:
+        return SmilesTokens(tuple(self.facts["tokens"]), self.facts["length"], kekule=True)
 
     def rows(self, smiles: Sequence[str]) -> torch.Tensor:
         """Kinds of molecules; those with symbols that hardly ever occur are left out."""
@@ -99,6 +104,7 @@ class Molecules:
             "tokens": list(self.codec.tokens),
             "length": self.codec.length,
             "kekule": True,
+            "valences": self.facts["valences"],
             "default_steps": self.codec.length,
             "elements": ["C", "N", "O", "F", "P", "S", "Cl", "Br", "I"],
             "max_atoms": 50,

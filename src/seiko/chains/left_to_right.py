@@ -102,8 +102,8 @@ class Reader(Protocol):
 class Grammar(Protocol):
     """Which kinds can be written next, from what is written; it has no weights.
 
-    ``before(rows)`` is whatever must be known of the kinds before each position, [batch, length + 1, facts];
-    ``allowed`` says of such facts, [n, facts], which kinds fit, [n, kinds] bool, at least one in each row.
+    ``before(rows)`` is whatever must be known of the kinds before each position, [batch, length + 1, ...];
+    ``allowed`` says of such facts, [n, ...], which kinds fit, [n, kinds] bool, at least one in each row.
     """
 
     def before(self, rows: Tensor) -> Tensor: ...

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -189,44 +189,6 @@ def respelled(smiles: str, rng: np.random.Generator) -> str:
     """
     mol = readable(smiles)
     return str(rdkit_module().MolToSmiles(mol, rootedAtAtom=int(rng.integers(mol.GetNumAtoms()))))
-
-
-class BracketGrammar:
-    """Rows of SMILES tokens that close every branch and every ring they open, and no other.
-
-    A row can end only where nothing is open. What is between the brackets may still be no molecule: valences
-    and aromatic rings are for the network to learn.
-
-    Args:
-        tokens: Of `SmilesTokens`; kind k is ``tokens[k - 1]``, kind 0 the end.
-
-    Example:
-        >>> grammar = BracketGrammar(("C", "(", ")", "1"))
-        >>> facts = grammar.before(torch.tensor([[1, 2, 1, 3]]))
-        >>> grammar.allowed(facts[0, [0, 3, 4]]).int().tolist()
-        [[1, 1, 1, 0, 1], [0, 1, 1, 1, 1], [1, 1, 1, 0, 1]]
-    """
-
-    def __init__(self, tokens: Sequence[str]) -> None:
-        rows = [ATOM.findall(token) for token in tokens]
-        labels = sorted({symbol for row in rows for symbol in row if RING.fullmatch(symbol)})
-        depths = [[(symbol == "(") - (symbol == ")") for symbol in row] for row in rows]
-        facts = [[sum(depth), *map(row.count, labels)] for depth, row in zip(depths, rows, strict=True)]
-        nothing = [0] * (1 + len(labels))
-        self.effect = torch.tensor([nothing, *facts, nothing])  # the end and the mask change nothing
-        self.lowest = torch.tensor([0, *(min(accumulate(depth, initial=0)) for depth in depths)])
-
-    def before(self, rows: Tensor) -> Tensor:
-        """Open branches and ring symbols so far, before each position and after the last."""
-        done = self.effect.to(rows.device)[rows].cumsum(1)
-        return torch.nn.functional.pad(done, (0, 0, 1, 0))
-
-    def allowed(self, before: Tensor) -> Tensor:
-        """No branch is closed that is not open; the end only where nothing is open."""
-        depth, rings = before[:, :1], before[:, 1:] % 2
-        fits = depth + self.lowest.to(before.device) >= 0
-        fits[:, 0] = (depth[:, 0] == 0) & (rings == 0).all(1)
-        return fits
 
 
 def _whole(token: str) -> str:

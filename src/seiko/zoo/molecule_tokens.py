@@ -13,8 +13,9 @@ from seiko.chains import LeftToRight
 from seiko.domains.base import Domain
 from seiko.domains.molecule import smiles_domain
 from seiko.domains.molecule_filters import Check
+from seiko.domains.molecule_grammar import SmilesGrammar
 from seiko.domains.molecule_identity import MoleculeRules
-from seiko.domains.molecule_tokens import BracketGrammar, SmilesTokens, respelled
+from seiko.domains.molecule_tokens import SmilesTokens, respelled
 from seiko.networks import RecurrentSequence
 
 
@@ -58,4 +59,6 @@ def build(card: Mapping[str, Any], num_steps: int) -> tuple[LeftToRight, Domain[
     Fewer steps than the card's length are for molecules of fewer tokens: longer ones are cut off and invalid.
     """
     network = RecurrentSequence(codec_of(card).kinds, **card["network"])
-    return LeftToRight(network, num_steps, BracketGrammar(card["tokens"])), domain_of(card)
+    return LeftToRight(network, num_steps, SmilesGrammar(card["tokens"], card.get("valences"))), domain_of(
+        card
+    )
