@@ -10,7 +10,6 @@ from rdkit import Chem
 from seiko.domains.molecule import smiles_domain
 from seiko.domains.molecule_tokens import (
     ATOM,
-    BracketGrammar,
     SmilesTokens,
     kekulized,
     learn_tokens,
@@ -105,41 +104,6 @@ def test_a_beginning_may_end_in_a_longer_token():
     fits = [[codec.tokens[k - 1] for k in row.nonzero()[:, 0].tolist() if k] for row in allowed[0]]
     assert fits[0] == ["NC"] and fits[1] == ["C", "CO", "CN"] and len(fits[2]) == 7
     assert not allowed[0, :2, 0].any() and allowed[0, 2:, 0].all()
-
-
-def facts_by_hand(text: str) -> tuple[int, int, set[str]]:
-    """Depth in the end, lowest depth, and rings left open."""
-    depth = lowest = 0
-    rings: set[str] = set()
-    for symbol in ATOM.findall(text):
-        depth += (symbol == "(") - (symbol == ")")
-        lowest = min(lowest, depth)
-        if symbol.isdigit() or symbol.startswith("%"):
-            rings ^= {symbol}
-    return depth, lowest, rings
-
-
-def test_the_grammar_allows_what_can_still_be_closed():
-    tokens = ("C", "c1", "C1", "(", ")", ")(", "C(C)", "%10", "[13CH3]", "[nH]", "2", "12")
-    grammar = BracketGrammar(tokens)
-    rows = torch.randint(0, len(tokens) + 1, (200, 6), generator=torch.Generator().manual_seed(0))
-    before = grammar.before(rows)
-    assert before.shape[:2] == (200, 7)
-    for row, facts in zip(rows.tolist(), before, strict=True):
-        for position, allowed in enumerate(grammar.allowed(facts)):
-            text = "".join(tokens[kind - 1] for kind in row[:position] if kind)
-            depth, _, rings = facts_by_hand(text)
-            assert bool(allowed[0]) == (depth == 0 and not rings)
-            for kind, token in enumerate(tokens, 1):
-                assert bool(allowed[kind]) == (depth + facts_by_hand(token)[1] >= 0), (text, token)
-
-
-def test_data_obey_the_grammar(codec):
-    rows = codec.encode(SMILES)
-    allowed = BracketGrammar(codec.tokens).allowed(
-        BracketGrammar(codec.tokens).before(rows)[:, :-1].flatten(0, 1)
-    )
-    assert allowed.gather(1, rows.flatten()[:, None]).all()
 
 
 def test_bad_input_is_refused(codec):

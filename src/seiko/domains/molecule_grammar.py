@@ -39,7 +39,7 @@ class SmilesGrammar:
     Example:
         >>> grammar = SmilesGrammar(("C", "F", "(", ")", "1", "="), {"C": [1, 2, 3, 4], "F": [1]})
         >>> before = grammar.before(torch.tensor([[1, 3, 2]]))[0]  # C(F
-        >>> [[token for token, fits in zip(grammar.tokens, row[1:]) if fits] for row in grammar.allowed(before)]
+        >>> [[t for t, fits in zip(grammar.tokens, row[1:]) if fits] for row in grammar.allowed(before)]
         [['C', 'F'], ['C', 'F', '(', '1', '='], ['C', 'F', '='], [')']]
     """
 
@@ -171,7 +171,8 @@ class Written(NamedTuple):
         if not self.stack or self.pending > 1 or symbol == ".":
             return None
         if symbol in ORDERS:
-            possible = not self.pending and _left(self.stack[-1], ORDERS[symbol]) is not None
+            after = None if self.pending else _left(self.stack[-1], ORDERS[symbol])
+            possible = after is not None and (after >= 0 or self.opened)
             return self._replace(pending=ORDERS[symbol]) if possible else None
         if self.opened:
             return None
