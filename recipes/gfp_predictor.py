@@ -10,7 +10,6 @@ from both, 60 % train the main predictor and 30 % the control.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import hashlib
@@ -24,12 +23,13 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from torch import Tensor, nn
 
+from cards import PACKAGE, stage_parser, write_card
 from seiko import data
-from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
+from seiko.checkpoints import load_weights, tensors_to_bytes
 from seiko.oracles.base import PROTEIN
 from seiko.oracles.gfp_brightness import LENGTH, NONE, WILD_TYPE, BrightnessNetwork
 from seiko.oracles.predictors import Ensemble, predict
-from seiko.pretraining import Pretraining, pretrain
+from seiko.pretraining import Pretraining, averaged_weights, pretrain
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "main": {"channels": 16, "rank": 4, "width": 32},
@@ -114,8 +114,7 @@ def train(work: Path) -> None:
 def trained(predictor: str, work: Path) -> Ensemble:
     networks: list[nn.Module] = []
     for member in range(MEMBERS[predictor]):
-        tensors, _ = read_tensors(work / f"{predictor}-{member}.safetensors")
-        averages = {k.removeprefix("average/network."): t for k, t in tensors.items() if "average/" in k}
+        averages, _ = averaged_weights(work / f"{predictor}-{member}.safetensors")
         network = member_network(predictor, member)
         load_weights(network, averages)
         networks.append(network.half().float())  # as it will be read again
@@ -169,10 +168,7 @@ def export(work: Path) -> None:
             "spearman_with_the_other_predictor": round(agreement, 4),
             "recipe": "recipes/gfp_predictor.py",
         }
-        folder = Path(__file__).parent.parent / "src/seiko/oracles/weights" / card["name"]
-        write_atomically(folder / "weights.safetensors", weights)
-        write_atomically(folder / "card.json", (json.dumps(card, indent=1) + "\n").encode())
-        write_atomically(folder / "card.md", card_text(card).encode())
+        write_card(PACKAGE / "oracles" / "weights" / card["name"], weights, card, card_text(card))
         print(json.dumps(card, indent=1))
 
 
@@ -211,12 +207,7 @@ def card_text(card: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stage", choices=["train", "export"])
-    parser.add_argument("--work", type=Path, default=Path("runs/gfp"))
-    arguments = parser.parse_args()
+    arguments = stage_parser(__doc__, "runs/gfp").parse_args()
     {"train": train, "export": export}[arguments.stage](arguments.work)
 
 

@@ -24,13 +24,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_unshuffle
 
+from cards import PACKAGE, write_card
 from seiko.chain import sample
 from seiko.chains import DiffusionChain
-from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
+from seiko.checkpoints import load_weights, tensors_to_bytes, write_atomically
 from seiko.domains.image import pixel_diversity
 from seiko.domains.image_format import ImageFormat, pillow, to_png
 from seiko.oracles.image_properties import colourfulness, contrast, jpeg_size
-from seiko.pretraining import Pretraining, pretrain
+from seiko.pretraining import Pretraining, averaged_weights, pretrain
 from seiko.typing import State
 from seiko.zoo.pixels import build as build_pixels
 
@@ -165,15 +166,6 @@ def train(name: str, data: Path, work: Path, device: str = "cpu") -> None:
     )
 
 
-def averaged(name: str, work: Path) -> tuple[dict[str, Tensor], int]:
-    """The averaged weights of the last checkpoint, of the chain's network, and its iteration."""
-    tensors, metadata = read_tensors(work / "checkpoint.safetensors")
-    start = "average/network."
-    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}, metadata[
-        "iteration"
-    ]
-
-
 def grid(images: list[Any], columns: int = 12, factor: int = 2) -> Any:
     """Images side by side, enlarged."""
     width, height = images[0].size
@@ -197,7 +189,7 @@ def nearest(levels: Tensor, data: Tensor) -> float:
 def export(name: str, data: Path, work: Path) -> None:
     card = dict(CARDS[name])
     chain, domain = build_pixels(card, card["default_steps"])
-    tensors, iteration = averaged(name, work)
+    tensors, iteration = averaged_weights(work / "checkpoint.safetensors")
     weights = tensors_to_bytes({n: t.half() for n, t in tensors.items()}, {"name": name})
     load_weights(chain.network, {n: t.half() for n, t in tensors.items()})
     generator = torch.Generator().manual_seed(1)
@@ -226,11 +218,9 @@ def export(name: str, data: Path, work: Path) -> None:
         "cpu_milliseconds_a_sample": round(1000 * seconds / NUM_SAMPLES, 1),
         "recipe": "recipes/icons.py",
     }
-    folder = Path(__file__).parent.parent / "src" / "seiko" / "zoo" / name
-    write_atomically(folder / "weights.safetensors", weights)
-    write_atomically(folder / "card.json", (json.dumps(card, indent=1) + "\n").encode())
+    folder = PACKAGE / "zoo" / name
     write_atomically(folder / "samples.png", to_png(grid(images[:96])))
-    write_atomically(folder / "card.md", card_text(card).encode())
+    write_card(folder, weights, card, card_text(card))
 
 
 def card_text(card: dict[str, Any]) -> str:

@@ -10,7 +10,6 @@ beside the correlation of the replicates, which is its ceiling, and writes weigh
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import hashlib
@@ -24,11 +23,12 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from torch import Tensor, nn
 
+from cards import PACKAGE, stage_parser, write_card
 from seiko import data
-from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
+from seiko.checkpoints import load_weights, tensors_to_bytes
 from seiko.oracles.predictors import Ensemble, predict
 from seiko.oracles.promoter_strength import REPLICATE_STD, TRANSCRIBED, PromoterNetwork, padded_letters
-from seiko.pretraining import Pretraining, pretrain
+from seiko.pretraining import Pretraining, averaged_weights, pretrain
 
 NAME = "promoter-strength"
 NETWORK = {"channels": 6, "hidden": 48, "context": 16}
@@ -114,8 +114,7 @@ def settings(iterations: int, member: int, *, learning_rate: float) -> Pretraini
 def trained(work: Path) -> Ensemble:
     networks: list[nn.Module] = []
     for member in range(MEMBERS):
-        tensors, _ = read_tensors(work / f"all-{member}.safetensors")
-        averages = {k.removeprefix("average/network."): t for k, t in tensors.items() if "average/" in k}
+        averages, _ = averaged_weights(work / f"all-{member}.safetensors")
         network = member_network(member)
         load_weights(network, averages)
         networks.append(network.half().float())  # as it will be read again
@@ -189,10 +188,7 @@ def export(work: Path) -> None:
         "natural_promoters": natural(ensemble),
         "recipe": "recipes/promoter_predictor.py",
     }
-    folder = Path(__file__).parent.parent / "src/seiko/oracles/weights" / NAME
-    write_atomically(folder / "weights.safetensors", weights)
-    write_atomically(folder / "card.json", (json.dumps(card, indent=1) + "\n").encode())
-    write_atomically(folder / "card.md", card_text(card).encode())
+    write_card(PACKAGE / "oracles" / "weights" / NAME, weights, card, card_text(card))
     print(json.dumps(card, indent=1))
 
 
@@ -237,12 +233,7 @@ def row_of(name: str, numbers: dict[str, float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stage", choices=["train", "export"])
-    parser.add_argument("--work", type=Path, default=Path("runs/promoters"))
-    arguments = parser.parse_args()
+    arguments = stage_parser(__doc__, "runs/promoters").parse_args()
     {"train": train, "export": export}[arguments.stage](arguments.work)
 
 

@@ -9,7 +9,6 @@ and the model card, with the quality of 10,000 samples, into the package.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import hashlib
 import json
@@ -22,15 +21,16 @@ import numpy as np
 import torch
 from rdkit import Chem
 from rdkit.Chem import QED, Crippen
-from scipy.stats import wasserstein_distance
 
+from cards import PACKAGE, stage_parser, write_card
+from molecule_cards import compare, percentages, property_table, shares
 from seiko.chain import sample
 from seiko.chains import DiffusionChain
-from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
+from seiko.checkpoints import load_weights, tensors_to_bytes
 from seiko.domains.base import Domain
 from seiko.domains.molecule import MoleculeGraph, molecule_domain
 from seiko.networks.molecular_graph import MolecularGraphNetwork
-from seiko.pretraining import Pretraining, pretrain
+from seiko.pretraining import Pretraining, averaged_weights, pretrain
 from seiko.zoo.molecules import graph_process
 
 NETWORK = {"node_width": 128, "pair_width": 48, "num_layers": 5}
@@ -112,29 +112,13 @@ def quality(
     start = time.perf_counter()
     designs = domain.decode(sample(chain.with_process(process), NUM_SAMPLES, generator=generator), None)
     seconds = time.perf_counter() - start
-    valid = [design for design in designs if domain.is_valid(design)]
-    distinct = sorted(set(valid))
+    numbers, valid = shares(designs, domain, known)
     return {
         "num_steps": num_steps,
         "samples": NUM_SAMPLES,
-        "valid_and_connected": len(valid) / NUM_SAMPLES,
-        "unique_of_valid": len(distinct) / len(valid),
-        "novel_of_unique": sum(design not in known for design in distinct) / len(distinct),
+        **numbers,
         "samples_per_second": round(NUM_SAMPLES / seconds, 1),
         "properties": describe(valid),
-    }
-
-
-def compare(samples: dict[str, np.ndarray], data: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {
-        name: {
-            "samples_mean": round(float(samples[name].mean()), 3),
-            "data_mean": round(float(data[name].mean()), 3),
-            "samples_std": round(float(samples[name].std()), 3),
-            "data_std": round(float(data[name].std()), 3),
-            "wasserstein": round(float(wasserstein_distance(samples[name], data[name])), 3),
-        }
-        for name in data
     }
 
 
@@ -149,8 +133,7 @@ def held_out_bound(chain: DiffusionChain, graph: MoleculeGraph, kinds: dict[str,
 def export(data: Path, work: Path) -> None:
     graph, smiles = MoleculeGraph(), read_smiles(data)
     domain, chain = molecule_domain(graph), build_chain(graph)
-    tensors, metadata = read_tensors(work / "checkpoint.safetensors")
-    averages = {n.removeprefix("average/network."): t for n, t in tensors.items() if n.startswith("average/")}
+    averages, iterations = averaged_weights(work / "checkpoint.safetensors")
     load_weights(chain.network, averages)
     weights = tensors_to_bytes(averages, {"name": "qm9-graph"})
     known = {domain.key(s) for s in smiles}
@@ -178,15 +161,12 @@ def export(data: Path, work: Path) -> None:
         "held_out": HELD_OUT,
         "held_out_bound_nats": round(held_out_bound(chain, graph, encoded(data, work, graph)), 3),
         "training": asdict(SETTINGS),
-        "training_iterations": metadata["iteration"],
+        "training_iterations": iterations,
         "training_minutes": round(log[-1]["seconds"] / 60, 1),
         "quality": measured,
         "recipe": "recipes/qm9_graph.py",
     }
-    folder = Path(__file__).parent.parent / "src" / "seiko" / "zoo" / "qm9-graph"
-    write_atomically(folder / "weights.safetensors", weights)
-    write_atomically(folder / "card.json", (json.dumps(card, indent=1) + "\n").encode())
-    write_atomically(folder / "card.md", card_text(card).encode())
+    write_card(PACKAGE / "zoo" / "qm9-graph", weights, card, card_text(card))
 
 
 def card_text(card: dict[str, Any]) -> str:
@@ -213,29 +193,21 @@ def card_text(card: dict[str, Any]) -> str:
         "|---|---|---|---|",
     ]
     for row in card["quality"]:
-        numbers = [row["valid_and_connected"], row["unique_of_valid"], row["novel_of_unique"]]
-        lines.append(f"| {row['num_steps']} | " + " | ".join(f"{100 * x:.2f} %" for x in numbers) + " |")
+        numbers = percentages(row, "valid", "unique_of_valid", "novel_of_unique")
+        lines.append(f"| {row['num_steps']} | {numbers} |")
     lines += [
         "",
         f"Novel: not in the data. Properties of valid samples with {card['quality'][0]['num_steps']} steps "
         f"beside {NUM_SAMPLES:,} molecules of the data:",
         "",
-        "| property | samples, mean (std) | data, mean (std) | Wasserstein distance |",
-        "|---|---|---|---|",
+        *property_table(card["quality"][0]["properties"]),
     ]
-    for name, row in card["quality"][0]["properties"].items():
-        ours = f"{row['samples_mean']} ({row['samples_std']})"
-        lines.append(f"| {name} | {ours} | {row['data_mean']} ({row['data_std']}) | {row['wasserstein']} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stage", choices=["train", "export"])
+    parser = stage_parser(__doc__, "runs/qm9-graph")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, default=Path("runs/qm9-graph"))
     arguments = parser.parse_args()
     if arguments.stage == "train":
         train(arguments.data, arguments.work)

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cards import PACKAGE, write_card
 from seiko.chain import sample
 from seiko.chains import DiffusionChain
-from seiko.checkpoints import tensors_to_bytes, write_atomically
+from seiko.checkpoints import tensors_to_bytes
 from seiko.domains.sequence_metrics import (
     hamming_distances,
     hamming_diversity,
@@ -25,8 +26,6 @@ from seiko.domains.sequence_metrics import (
 )
 from seiko.zoo.sequences import sequence_process
 from sequence_data import Data
-
-FOLDER = Path(__file__).parent.parent / "src" / "seiko" / "zoo"
 
 
 @torch.no_grad()
@@ -143,10 +142,7 @@ def export(
     """Weights and card into the package."""
     weights = tensors_to_bytes(half, {"name": name})
     card = card_of(name, recipe, data, chain, weights, work)
-    folder = FOLDER / name
-    write_atomically(folder / "weights.safetensors", weights)
-    write_atomically(folder / "card.json", (json.dumps(card, indent=1) + "\n").encode())
-    write_atomically(folder / "card.md", text_of(card).encode())
+    write_card(PACKAGE / "zoo" / name, weights, card, text_of(card))
     print(name, len(weights), "bytes", json.dumps(card["quality"]), flush=True)
 
 

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 
 from seiko.chains import DiffusionChain
-from seiko.checkpoints import load_weights, read_tensors
+from seiko.checkpoints import load_weights
 from seiko.domains.sequence_space import SequenceSpace
-from seiko.pretraining import Pretraining, pretrain
+from seiko.pretraining import Pretraining, averaged_weights, pretrain
 from seiko.zoo.sequences import ALPHABETS, sequence_network, sequence_process
 from sequence_cards import export
 from sequence_data import DATA, Data
@@ -158,8 +158,7 @@ def train(name: str, recipe: Recipe, data: Data, work: Path) -> None:
 
 def averaged(name: str, recipe: Recipe, work: Path) -> tuple[DiffusionChain, dict[str, torch.Tensor]]:
     """The trained chain, its weights rounded to half precision, and these weights."""
-    tensors, _ = read_tensors(work / f"{name}.safetensors")
-    found = {n.removeprefix("average/network."): t for n, t in tensors.items() if n.startswith("average/")}
+    found, _ = averaged_weights(work / f"{name}.safetensors")
     half = {n: t.to(torch.float16) for n, t in found.items()}
     chain = recipe.training_chain
     load_weights(chain.network, half)

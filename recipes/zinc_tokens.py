@@ -10,7 +10,6 @@ model card, with the quality of 10,000 samples, into the package; of a run that 
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import hashlib
 import json
@@ -25,15 +24,16 @@ from typing import Any
 import numpy as np
 import torch
 from rdkit import Chem
-from scipy.stats import wasserstein_distance
 
+from cards import PACKAGE, stage_parser, write_card
+from molecule_cards import compare, percentages, property_table, shares
 from seiko.chain import sample
 from seiko.chains import LeftToRight
-from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
+from seiko.checkpoints import load_weights, tensors_to_bytes, write_atomically
 from seiko.domains.molecule_grammar import bond_orders
 from seiko.domains.molecule_properties import molecule_property
 from seiko.domains.molecule_tokens import ATOM, SmilesTokens, kekulized, learn_tokens
-from seiko.pretraining import Pretraining, pretrain
+from seiko.pretraining import Pretraining, averaged_weights, pretrain
 from seiko.zoo.molecule_tokens import build
 
 NETWORK = {"width": 448, "num_layers": 2, "embedding": 256}
@@ -50,7 +50,6 @@ NUM_TOKENS, LEARNED_FROM = 300, 60_000
 HELD_OUT, NUM_SAMPLES = 2000, 10_000
 FEWER_STEPS = (24, 18)
 PROPERTIES = ("qed", "logp", "sa", "weight")
-FOLDER = Path(__file__).parent.parent / "src" / "seiko" / "zoo" / "zinc-tokens"
 
 
 class Molecules:
@@ -164,15 +163,12 @@ def quality(card: dict[str, Any], chain: LeftToRight, num_steps: int, known: set
     start = time.process_time()
     states = sample(shorter, NUM_SAMPLES, generator=torch.Generator().manual_seed(1), batch_size=500)
     seconds = time.process_time() - start
-    valid = [design for design in domain.decode(states, None) if domain.is_valid(design)]
-    distinct = set(map(domain.key, valid))
+    numbers, valid = shares(domain.decode(states, None), domain, known)
     written = (states != 0).sum(1).clamp_max(num_steps - 1) + 1
     return {
         "num_steps": num_steps,
         "samples": NUM_SAMPLES,
-        "valid": len(valid) / NUM_SAMPLES,
-        "unique_of_valid": len(distinct) / len(valid),
-        "novel_of_unique": sum(design not in known for design in distinct) / len(distinct),
+        **numbers,
         "samples_per_cpu_second": round(NUM_SAMPLES / seconds, 1),
         "tokens_per_molecule": round(float(written.double().mean()), 2),
         "symbols_per_molecule": round(float(np.mean([len(ATOM.findall(text)) for text in valid])), 2),
@@ -180,23 +176,9 @@ def quality(card: dict[str, Any], chain: LeftToRight, num_steps: int, known: set
     }
 
 
-def compare(samples: dict[str, np.ndarray], data: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {
-        name: {
-            "samples_mean": round(float(samples[name].mean()), 4),
-            "data_mean": round(float(data[name].mean()), 4),
-            "samples_std": round(float(samples[name].std()), 4),
-            "data_std": round(float(data[name].std()), 4),
-            "wasserstein": round(float(wasserstein_distance(samples[name], data[name])), 4),
-        }
-        for name in data
-    }
-
-
 def export(molecules: Molecules) -> None:
     chain, work, smiles = molecules.chain(), molecules.work, molecules.smiles
-    tensors, metadata = read_tensors(work / "checkpoint.safetensors")
-    averages = {n.removeprefix("average/network."): t for n, t in tensors.items() if n.startswith("average/")}
+    averages, iterations = averaged_weights(work / "checkpoint.safetensors")
     half = {name: tensor.half() for name, tensor in averages.items()}
     load_weights(chain.network, half)
     weights = tensors_to_bytes(half, {"name": "zinc-tokens"})
@@ -223,15 +205,12 @@ def export(molecules: Molecules) -> None:
         "held_out": HELD_OUT,
         "held_out_nats": round(bound(chain, molecules.rows(smiles[:HELD_OUT])), 3),
         "training": asdict(SETTINGS),
-        "training_iterations": metadata["iteration"],
+        "training_iterations": iterations,
         "training_cpu_minutes": round(sum(sessions) / 60, 1),
         "quality": measured,
         "recipe": "recipes/zinc_tokens.py",
     }
-    FOLDER.mkdir(exist_ok=True)
-    write_atomically(FOLDER / "weights.safetensors", weights)
-    write_atomically(FOLDER / "card.json", (json.dumps(card, indent=1) + "\n").encode())
-    write_atomically(FOLDER / "card.md", card_text(card).encode())
+    write_card(PACKAGE / "zoo" / "zinc-tokens", weights, card, card_text(card))
 
 
 def card_text(card: dict[str, Any]) -> str:
@@ -260,30 +239,21 @@ def card_text(card: dict[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     for row in card["quality"]:
-        numbers = [row["valid"], row["unique_of_valid"], row["novel_of_unique"]]
-        shares = " | ".join(f"{100 * x:.2f} %" for x in numbers)
-        lines.append(f"| {row['num_steps']} | {shares} | {row['samples_per_cpu_second']:.0f} |")
+        numbers = percentages(row, "valid", "unique_of_valid", "novel_of_unique")
+        lines.append(f"| {row['num_steps']} | {numbers} | {row['samples_per_cpu_second']:.0f} |")
     lines += [
         "",
         f"Valid: RDKit reads it, connected, no radicals. Novel: not in the data. Valid samples of all steps "
         f"beside {NUM_SAMPLES:,} molecules of the data:",
         "",
-        "| property | samples, mean (std) | data, mean (std) | Wasserstein distance |",
-        "|---|---|---|---|",
+        *property_table(best["properties"]),
     ]
-    for name, row in best["properties"].items():
-        ours = f"{row['samples_mean']} ({row['samples_std']})"
-        lines.append(f"| {name} | {ours} | {row['data_mean']} ({row['data_std']}) | {row['wasserstein']} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stage", choices=["train", "export"])
+    parser = stage_parser(__doc__, "runs/zinc-tokens")
     parser.add_argument("--data", type=Path, default=os.environ.get("SEIKO_DATA"))
-    parser.add_argument("--work", type=Path, default=Path("runs/zinc-tokens"))
     parser.add_argument("--device", default="cpu", help="Where to train, such as cuda.")
     arguments = parser.parse_args()
     if arguments.data is None:

@@ -112,6 +112,18 @@ def pretrain(
     return {"loss": run.running_loss, "iterations": settings.num_iterations, "seconds": seconds}
 
 
+def averaged_weights(checkpoint: Path) -> tuple[dict[str, Tensor], int]:
+    """The averaged weights of the network of a chain in a run's checkpoint, and the run's iteration.
+
+    Raises:
+        WeightsError: If the checkpoint is corrupt.
+    """
+    tensors, metadata = read_tensors(checkpoint)
+    start = "average/network."
+    averages = {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+    return averages, int(metadata["iteration"])
+
+
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 
 

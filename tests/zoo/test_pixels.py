@@ -15,7 +15,7 @@ from seiko import zoo
 from seiko.chain import sample
 from seiko.domains.image_format import PROMPT
 from seiko.errors import WeightsError
-from seiko.pretraining import Pretraining
+from seiko.pretraining import Pretraining, averaged_weights
 from seiko.testing import check_chain, check_domain
 from seiko.zoo.pixels import build as build_pixels
 
@@ -34,7 +34,9 @@ TINY = {
 def recipe():
     spec = importlib.util.spec_from_file_location("recipe_icons", ROOT / "recipes" / "icons.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "recipes")
+        spec.loader.exec_module(module)
     return module
 
 
@@ -90,7 +92,7 @@ def test_training_is_cut_off_goes_on_and_is_exported(recipe, tmp_path, monkeypat
     settings = Pretraining(num_iterations=4, batch_size=4, warmup=1, checkpoint_every=2)
     monkeypatch.setitem(recipe.SETTINGS, "fashion-28", settings)
     monkeypatch.setattr(recipe, "NUM_SAMPLES", 12)
-    monkeypatch.setattr(recipe, "__file__", str(tmp_path / "recipes" / "icons.py"))
+    monkeypatch.setattr(recipe, "PACKAGE", tmp_path / "src" / "seiko")
     with monkeypatch.context() as patch:
         patch.setattr(recipe, "time", _Stop(recipe.time))
         with pytest.raises(KeyboardInterrupt):  # after the first checkpoint
@@ -105,16 +107,16 @@ def test_training_is_cut_off_goes_on_and_is_exported(recipe, tmp_path, monkeypat
     assert {path.name for path in folder.iterdir()} == {
         "weights.safetensors", "card.json", "card.md", "samples.png",
     }  # fmt: skip
-    _check_loads(monkeypatch, recipe, folder, tmp_path / "run")
+    _check_loads(monkeypatch, folder, tmp_path / "run")
 
 
-def _check_loads(monkeypatch, recipe, folder, work):
+def _check_loads(monkeypatch, folder, work):
     """What was exported is a chain of the zoo: by name, with the trained weights, refused when damaged."""
     monkeypatch.setattr(zoo, "files", lambda package: folder.parent)
     assert zoo.names() == ["fashion-28"]
     chain, domain = zoo.load("fashion-28")
     assert chain.num_steps == 2 and zoo.load("fashion-28", num_steps=5)[0].num_steps == 5
-    trained, _ = recipe.averaged("fashion-28", work)
+    trained, _ = averaged_weights(work / "checkpoint.safetensors")
     for name, tensor in chain.network.state_dict().items():
         torch.testing.assert_close(tensor, trained[name], atol=1e-3, rtol=1e-3)
     condition = domain.condition(2, generator())
