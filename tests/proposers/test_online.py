@@ -209,6 +209,26 @@ def test_named_methods_differ_where_they_say():
     assert isinstance(methods.online_ppo(chain, domain), OnlinePPO)
 
 
+def test_online_ppo_learns_from_readings_and_from_nothing_else():
+    chain, domain = materials()
+    proposer = methods.online_ppo(chain, domain, **SMALL_PPO)
+    first = proposer.propose(History(()), 4, resume={}, generator=torch.Generator().manual_seed(0))
+    states = TrialState.COMPLETE, TrialState.INFEASIBLE, TrialState.FAILED, TrialState.PENDING
+    trials = [
+        Trial(i, 0, word, word, state, reward(word) if i == 0 else None)
+        for i, (word, state) in enumerate(zip(first.designs, states, strict=True))
+    ]
+    paths = proposer._told(first.artifacts["paths.safetensors"], History(tuple(trials)))
+    assert domain.decode(paths.ends(torch.arange(2)), None) == first.designs[:2]
+    assert paths.values.tolist() == [reward(first.designs[0])] * 2  # infeasible: the lowest of its batch
+    for unread in (trials[1:], []):
+        proposal = proposer.propose(
+            History(tuple(unread)), 1, resume=first.artifacts, generator=torch.Generator()
+        )
+        assert proposal.report == {}
+        assert proposal.artifacts[WEIGHTS] == first.artifacts[WEIGHTS]
+
+
 def test_telescoping_weights_grow_with_the_updates():
     chain, domain = materials()
     seen = []

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from image_world import generator
-from seiko import zoo
+from seiko import methods, zoo
 from seiko.chain import sample
 from seiko.domains.image_format import PROMPT
 from seiko.errors import WeightsError
 from seiko.pretraining import Pretraining, averaged_weights
+from seiko.records import History, Trial, TrialState
 from seiko.testing import check_chain, check_domain
+from seiko.updaters import PolicyGradient
 from seiko.zoo.pixels import build as build_pixels
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,22 @@ def test_they_keep_the_rules_and_draw_pictures(recipe, name):
         ]
     make = lambda: build_pixels(_card(recipe, name), 3)[0].double()  # noqa: E731
     check_chain(make, condition=condition, num_paths=32, perturbation=0.01)
+
+
+def test_online_ppo_keeps_the_conditions_of_its_paths(recipe):
+    chain, domain = build_pixels(_card(recipe, "fashion-28"), 3)
+    updater = PolicyGradient(num_iterations=1, num_epochs=1, measure_samples=4)
+    proposer = methods.online_ppo(chain, domain, updater=updater)
+    first = proposer.propose(History(()), 4, resume={}, generator=generator())
+    trials = [
+        Trial(i, 0, design, domain.key(design), TrialState.COMPLETE, float(i))
+        for i, design in enumerate(first.designs)
+    ]
+    paths = proposer._told(first.artifacts["paths.safetensors"], History(tuple(trials)))
+    again = domain.decode(paths.ends(torch.arange(4)), paths.condition)
+    assert [d.info[PROMPT] for d in again] == [d.info[PROMPT] for d in first.designs]
+    second = proposer.propose(History(tuple(trials)), 2, resume=first.artifacts, generator=generator(1))
+    assert second.report["kl/pretrained_nats"] > 0 and len(second.designs) == 2
 
 
 def test_the_networks_fit_into_eight_megabytes_of_half_precision(recipe):

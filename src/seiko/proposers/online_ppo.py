@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -16,7 +16,7 @@ from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError
 from seiko.proposers.base import Proposal, check_num_queries
 from seiko.records import History
-from seiko.typing import State
+from seiko.typing import Condition, State
 from seiko.updaters.base import KLPenalty, Objective, lowest_where_infeasible, measure, summarize
 from seiko.updaters.policy_gradient import Paths, PolicyGradient, stack_states
 
@@ -30,8 +30,8 @@ class OnlinePPO(Generic[Design]):
 
     A round asks for the designs at the ends of sampled paths; the next moves the chain by their readings,
     with the same clipped and KL-penalised gradient as `PolicyGradient`, and no surrogate. A sample that
-    repeats a told design takes its reading without a new query; an invalid or failed one takes the lowest
-    reading of its batch.
+    repeats a told design takes its reading without a new query; an infeasible one takes the lowest reading of
+    its batch; one that failed, or has no reading yet, is left out.
 
     Args:
         chain: The pre-trained chain; never changed.
@@ -61,31 +61,44 @@ class OnlinePPO(Generic[Design]):
         student, report = fork(self.chain), {}
         if WEIGHTS in resume:
             _load(student, resume[WEIGHTS])
-        if PATHS in resume and history.complete:
-            report = self._learn(student, resume[PATHS], history, generator)
+        if PATHS in resume and (paths := self._told(resume[PATHS], history)) is not None:
+            report = self._learn(student, paths, generator)
         artifacts = {WEIGHTS: _save(student)}
         designs: list[Design] = []
         if num_queries:
-            designs, states = self._sample(student, history, num_queries, generator)
-            artifacts[PATHS] = tensors_to_bytes(_flat(states))
+            designs, states, condition = self._sample(student, history, num_queries, generator)
+            artifacts[PATHS] = tensors_to_bytes(_flat(states, "state") | _flat(condition, "condition"))
         return Proposal(designs, artifacts=artifacts, report=report)
 
-    def _learn(
-        self, student: Chain, recorded: bytes, history: History[Design], generator: torch.Generator
-    ) -> dict[str, Any]:
-        states = _unflat(tensors_from_bytes(recorded, source=f"The artifact {PATHS}")[0])
-        last = tree.tree_map(lambda leaf: leaf[-1], states)
-        told = {trial.key: trial.value for trial in history.complete}
-        keys = [self.domain.key(d) for d in self.domain.decode(last, None)]
-        values = torch.tensor([told.get(key, -torch.inf) for key in keys])
-        paths = Paths(states, lowest_where_infeasible(values))
+    def _told(self, recorded: bytes, history: History[Design]) -> Paths | None:
+        """The recorded paths whose designs were told, with their readings; None where no reading is."""
+        tensors, _ = tensors_from_bytes(recorded, source=f"The artifact {PATHS}")
+        states: Any = _unflat(tensors, "state")
+        condition = _unflat(tensors, "condition")
+        told = {trial.key: -torch.inf for trial in history.infeasible}
+        told |= {t.key: t.value for t in history.complete if t.value is not None}
+        designs = self.domain.decode(tree.tree_map(lambda leaf: leaf[-1], states), condition)
+        keys = [self.domain.key(design) for design in designs]
+        rows = [row for row, key in enumerate(keys) if key in told]
+        values = torch.tensor([told[keys[row]] for row in rows])
+        if not torch.isfinite(values).any():
+            return None
+        return Paths(
+            tree.tree_map(lambda leaf: leaf[:, rows], states),
+            lowest_where_infeasible(values),
+            None if condition is None else tree.index(condition, torch.tensor(rows)),
+        )
+
+    def _learn(self, student: Chain, paths: Paths, generator: torch.Generator) -> dict[str, Any]:
         penalty = KLPenalty(frozen(self.chain), self.kl_weight)
-        objective = Objective(lambda state, condition: paths.values, (penalty,))
+        objective = Objective(
+            lambda state, condition: paths.values, (penalty,), condition=self.domain.condition
+        )
         descent = self.updater.descent(student)
         self.updater.improve(student, paths, objective, descent, 1.0, generator)
-        free = Objective(lambda state, condition: torch.zeros(tree.batch_size(state)), objective.penalties)
+        free = replace(objective, value=lambda state, condition: torch.zeros(tree.batch_size(state)))
         _, kl = measure(student, free, self.updater.measure_samples, generator=generator)
-        done = summarize(objective, values, kl, multiplier=1.0, gradient_norm=descent.norm)
+        done = summarize(objective, paths.values, kl, multiplier=1.0, gradient_norm=descent.norm)
         return {
             "objective/total": done.objective,
             "objective/value": done.value,
@@ -95,15 +108,16 @@ class OnlinePPO(Generic[Design]):
 
     def _sample(
         self, student: Chain, history: History[Design], num_queries: int, generator: torch.Generator
-    ) -> tuple[list[Design], State]:
-        """New valid designs, and the paths that led to them."""
+    ) -> tuple[list[Design], State, Condition]:
+        """New valid designs, and the paths that led to them with their conditions."""
         designs: list[Design] = []
-        seen, kept = set(history.keys), []
+        seen, kept, given = set(history.keys), [], []
         for _ in range(self.max_draws):
             if len(designs) == num_queries:
                 break
-            path = stack_states(sample_path(student, num_queries, generator=generator))
-            ends = self.domain.decode(tree.tree_map(lambda leaf: leaf[-1], path), None)
+            condition = self.domain.condition(num_queries, generator)
+            path = stack_states(sample_path(student, num_queries, condition=condition, generator=generator))
+            ends = self.domain.decode(tree.tree_map(lambda leaf: leaf[-1], path), condition)
             rows = []
             for row, design in enumerate(ends):
                 if len(designs) == num_queries:
@@ -113,13 +127,16 @@ class OnlinePPO(Generic[Design]):
                     designs.append(design)
                     rows.append(row)
             kept.append(tree.tree_map(lambda leaf, rows=tuple(rows): leaf[:, list(rows)], path))
+            if condition is not None:
+                given.append(tree.index(condition, torch.tensor(rows, dtype=torch.int64)))
         if len(designs) < num_queries:
             raise NotEnoughDesignsError(
                 f"{num_queries} valid designs that were not asked before are needed; "
                 f"{self.max_draws * num_queries} samples held {len(designs)}.",
                 hint="Ask for fewer designs, or raise `kl_weight` so that the chain keeps its variety.",
             )
-        return designs, tree.tree_map(lambda *parts: torch.cat(parts, 1), *kept)
+        states = tree.tree_map(lambda *parts: torch.cat(parts, 1), *kept)
+        return designs, states, tree.concat(given) if given else None
 
 
 def _save(chain: Chain) -> bytes:
@@ -132,13 +149,16 @@ def _load(chain: Chain, content: bytes) -> None:
     load_weights(chain, tensors_from_bytes(content, source=f"The artifact {WEIGHTS}")[0], source=WEIGHTS)
 
 
-def _flat(state: State, prefix: str = "state") -> dict[str, Tensor]:
+def _flat(state: Condition, prefix: str) -> dict[str, Tensor]:
+    if state is None:
+        return {}
     if isinstance(state, Tensor):
         return {prefix: state}
     return {k: v for name, leaf in state.items() for k, v in _flat(leaf, f"{prefix}/{name}").items()}
 
 
-def _unflat(tensors: Mapping[str, Tensor]) -> State:
-    if set(tensors) == {"state"}:
-        return tensors["state"]
-    return {name.removeprefix("state/"): tensor for name, tensor in tensors.items()}
+def _unflat(tensors: Mapping[str, Tensor], prefix: str) -> Condition:
+    if prefix in tensors:
+        return tensors[prefix]
+    start = f"{prefix}/"
+    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)} or None
