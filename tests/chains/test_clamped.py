@@ -154,6 +154,17 @@ def test_corruption_keeps_what_is_given_and_masks_as_the_chain_does(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_corruption_replaces_what_is_not_allowed(name):
+    process = FAMILIES[name](1).process
+    data = one_hot(torch.full((2000, 4), 2), 3, torch.float64)
+    forbidden = ~ALLOWED[:, 2]
+    assert forbidden.any()
+    for step in range(process.num_steps):
+        state = process.corrupt(data, torch.full((2000,), step), generator(step))
+        assert (state.sum(-1) == 1).all() and (state[..., :3] * ~ALLOWED).sum() == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_finite_and_none_goes_to_what_is_not_allowed(name):
     chain = FAMILIES[name](1)
     *_, last = rollout(chain, 5, grad_steps="all", generator=generator())

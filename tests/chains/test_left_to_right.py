@@ -266,3 +266,52 @@ def test_variations_obey_a_condition_even_where_the_parent_does_not():
     ((drawn, given),) = small_chain().variations(parent, allowed, seeded())
     assert given is allowed
     assert (drawn[:, 0] == 2).all() and (drawn[:, 1] != 2).all()
+
+
+def test_variations_keep_no_more_than_fits_the_grammar():
+    chain = LeftToRight(small_chain().network, LENGTH, Counted())
+    parents = torch.tensor([[3, 2, 2, 2, 0], [2, 1, 2, 0, 0]]).repeat(100, 1)  # 3 first; an odd number of 1s
+    ((drawn, _),) = chain.variations(parents, generator=seeded())
+    assert (drawn[:, 0] != 3).all() and (drawn[1::2, 0] == 2).all()
+    with torch.no_grad():
+        assert torch.isfinite(chain.loss(drawn)).all()
+
+
+def test_longer_parents_are_cut_to_the_steps_of_the_chain():
+    short = LeftToRight(small_chain().network, 3)
+    ((drawn, _),) = short.variations(torch.tensor([[2, 1, 3, 1, 0]]).expand(50, -1), generator=seeded())
+    assert drawn.shape == (50, 3) and (drawn[:, 0] == 2).all()
+
+
+def test_a_row_goes_on_to_what_is_given_further_on():
+    chain = small_chain()
+    allowed = torch.ones(400, LENGTH, KINDS, dtype=torch.bool)
+    allowed[:, 3] = torch.tensor([False, False, True, False])
+    drawn = sample(chain, 400, condition=allowed, generator=seeded())
+    assert (drawn[:, 3] == 2).all() and (drawn[:, 4] == 0).any()
+    with torch.no_grad():
+        lost = chain.loss(torch.tensor([[1, 2, 0, 0, 0], [1, 2, 1, 2, 0]]), allowed[:2])
+        rows = all_rows(LENGTH)
+        probs = (-chain.loss(rows, allowed[:1].expand(len(rows), -1, -1))).exp()
+    assert torch.isinf(lost[0]) and torch.isfinite(lost[1])
+    assert float(probs.sum()) == pytest.approx(1, abs=1e-12)
+
+
+class Short:
+    """Nothing but the end after the first kind."""
+
+    def before(self, rows: torch.Tensor) -> torch.Tensor:
+        return torch.arange(rows.shape[1] + 1).expand(len(rows), -1)
+
+    def allowed(self, before: torch.Tensor) -> torch.Tensor:
+        fits = torch.ones(len(before), KINDS, dtype=torch.bool)
+        fits[:, 1:] = (before == 0)[:, None]
+        return fits
+
+
+def test_a_row_ends_before_what_is_given_where_the_grammar_leaves_nothing_else():
+    chain = LeftToRight(small_chain().network, LENGTH, Short())
+    allowed = torch.ones(50, LENGTH, KINDS, dtype=torch.bool)
+    allowed[:, 3] = torch.tensor([False, False, True, False])
+    drawn = sample(chain, 50, condition=allowed, generator=seeded())
+    assert (drawn[:, 0] != 0).all() and (drawn[:, 1:] == 0).all()

@@ -105,7 +105,7 @@ def test_what_may_follow():
     assert words(grammar, "O=") == atoms - {"F", "[O-]", "[NH3+]", "C1=CC"}
     assert words(grammar, "N(=O)(C)") == {""}  # three bonds
     assert "" not in words(grammar, "C1") and "" in words(grammar, "C1CC1")
-    assert "1" not in words(grammar, "C1")  # a ring of one atom
+    assert "1" not in words(grammar, "C1") | words(grammar, "C1(C)")  # a ring of one atom
     assert words(grammar, "[N+]") == {"(", "1", "2"}  # four bonds, no less: a chain would leave it with one
     assert "" in words(grammar, "[N+](=O)([O-])C") and "" not in words(grammar, "C[N+](=O)")
 
@@ -162,3 +162,5 @@ def test_bond_orders_are_those_of_the_data():
 def test_tokens_that_could_never_end_are_refused():
     with pytest.raises(ParameterError, match="four bonds"):
         SmilesGrammar(("O", "1"), {"O": [2]})
+    with pytest.raises(ParameterError, match=r"\[S\+\] must have several bonds"):
+        SmilesGrammar(("C", "[S+]", "F", "1"), {"C": [4], "F": [1], "[S+]": [3]})

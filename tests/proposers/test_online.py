@@ -15,6 +15,7 @@ from seiko import methods, zoo
 from seiko.ablations import ABLATIONS, without_pretrained_kl
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import fork
+from seiko.chains import DiffusionChain, Masked
 from seiko.checkpoints import tensors_to_bytes
 from seiko.domains.sequence import RNA, SequenceSpace, sequence_domain
 from seiko.errors import NotEnoughDesignsError, ObservationError, ParameterError, WeightsError
@@ -33,7 +34,7 @@ from seiko.records import History, Trial, TrialState
 from seiko.surrogates import LastLayerLinear
 from seiko.testing import check_proposer
 from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
-from seiko.updaters.base import ShareOfEntropy
+from seiko.updaters.base import ShareOfEntropy, UpdateReport
 from seiko.zoo.molecule_tokens import build
 from seiko.zoo.sequences import uniform_sequences
 
@@ -156,6 +157,15 @@ def test_optimism_is_only_climbed_while_readings_follow():
     assert bound == ["ucb", "final"]
 
 
+def test_infeasible_readings_alone_are_learned_from():
+    proposer = methods.seiko_ucb(*materials(), **QUICK)
+    history = told(some_words(10))
+    first = proposer.propose(history, 2, resume={}, generator=torch.Generator().manual_seed(0))
+    more = told(some_words(10), infeasible=tuple(first.designs))
+    again = proposer.propose(more, 2, resume=first.artifacts, generator=torch.Generator().manual_seed(1))
+    assert "kl/pretrained_nats" in again.report and again.artifacts != first.artifacts
+
+
 def test_nothing_new_told_means_no_further_update():
     proposer = methods.seiko_ucb(*materials(), **QUICK)
     history = told(some_words(10))
@@ -219,14 +229,28 @@ def test_online_ppo_learns_from_readings_and_from_nothing_else():
         for i, (word, state) in enumerate(zip(first.designs, states, strict=True))
     ]
     paths = proposer._told(first.artifacts["paths.safetensors"], History(tuple(trials)))
-    assert domain.decode(paths.ends(torch.arange(2)), None) == first.designs[:2]
-    assert paths.values.tolist() == [reward(first.designs[0])] * 2  # infeasible: the lowest of its batch
+    ends = domain.decode(paths.ends(torch.arange(len(paths.values))), None)
+    assert set(first.designs[:2]) <= set(ends) and not set(first.designs[2:]) & set(ends)
+    assert set(paths.values.tolist()) == {reward(first.designs[0])}  # infeasible: the lowest of its batch
     for unread in (trials[1:], []):
         proposal = proposer.propose(
             History(tuple(unread)), 1, resume=first.artifacts, generator=torch.Generator()
         )
         assert proposal.report == {}
         assert proposal.artifacts[WEIGHTS] == first.artifacts[WEIGHTS]
+
+
+def test_online_ppo_learns_from_samples_that_repeat_a_reading():
+    chain, domain = materials()
+    proposer = methods.online_ppo(chain, domain, **SMALL_PPO)
+    designs = draw_designs(chain, domain, 400, torch.Generator().manual_seed(5))
+    known = told([word for word in dict.fromkeys(designs) if domain.is_valid(word)])
+    first = proposer.propose(known, 8, resume={}, generator=torch.Generator().manual_seed(0))
+    paths = proposer._told(first.artifacts["paths.safetensors"], known)
+    ends = domain.decode(paths.ends(torch.arange(len(paths.values))), None)
+    repeated = [end for end in ends if end in known.keys]
+    assert len(repeated) > 4 and not set(ends) & set(first.designs)
+    assert all(value == reward(end) for value, end in zip(paths.values, ends, strict=True) if end in repeated)
 
 
 def test_telescoping_weights_grow_with_the_updates():
@@ -253,6 +277,48 @@ def test_telescoping_weights_grow_with_the_updates():
         proposal = proposer.propose(told(some_words(count)), 1, resume=resume, generator=torch.Generator())
         resume = proposal.artifacts
     assert seen == [[2.0], [2.0, 2.0], [2.0, 4.0]]
+
+
+class Collapse:
+    """An updater that leaves the chain with next to no variety."""
+
+    def update(self, chain, objective, *, generator):
+        student = fork(chain)
+        with torch.no_grad():
+            student.network.outputs[0] = 5.0
+        return student, UpdateReport(0.0, 0.0, 1.0, {}, 1.0, 0.0, 1.0)
+
+
+class Constant(torch.nn.Module):
+    """The same prediction everywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.outputs = torch.nn.Parameter(torch.zeros(4))
+
+    def forward(self, state, time, condition):
+        return self.outputs.expand(*state.shape[:2], 4)
+
+
+def test_a_collapsed_model_with_variations_proposes_each_design_once():
+    _, domain = zoo.load("tfbind8-low")
+    proposer = methods.greedy(
+        DiffusionChain(Constant(), Masked(8, 4)),
+        domain,
+        updater=Collapse(),
+        surrogate=LastLayerLinear(),
+        kl_target=4.0,
+        pool_size=30,
+        num_generations=3,
+        generation_size=200,
+    )
+    words = {"AAAAAAAA": 0.0, "CCCCCCCC": 1.0, "ACGTACGT": 0.3}
+    trials = [Trial(i, 0, w, w, TrialState.COMPLETE, y) for i, (w, y) in enumerate(words.items())]
+    proposal = proposer.propose(
+        History(tuple(trials)), 100, resume={}, generator=torch.Generator().manual_seed(0)
+    )
+    assert proposal.report["round/from_pretrained"] > 0
+    assert len(set(map(domain.key, proposal.designs))) == 100
 
 
 def test_the_feasibility_model_steers_the_choice():

@@ -45,6 +45,14 @@ def test_with_them_it_loses_the_log_probability_times_the_spread():
     assert torch.allclose(score(["aaaa", "eaaa"]), expected.double(), atol=1e-5)
 
 
+def test_infeasible_readings_count_while_all_values_are_equal():
+    good = [Trial(i, 0, w, w, TrialState.COMPLETE, 1.0) for i, w in enumerate(GOOD)]
+    bad = [Trial(9 + i, 0, w, w, TrialState.INFEASIBLE) for i, w in enumerate(BAD)]
+    score = fit_score(History((*good, *bad)), WORDS, GaussianProcess(), Mean(), **PARTS)
+    assert score.spread == 1.0
+    assert score(["aacd"]) > score(["eacd"]) + 0.1
+
+
 def test_many_rows_are_scored_in_parts(monkeypatch):
     score = fit_score(told(BAD), WORDS, GaussianProcess(), Mean(), **PARTS)
     words = [a + b + "a" * (LENGTH - 2) for a in LETTERS for b in LETTERS]

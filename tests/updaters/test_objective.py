@@ -329,6 +329,14 @@ def test_infeasible_values_take_the_lowest_feasible_one():
     assert lowest_where_infeasible(torch.full((2,), -math.inf)).tolist() == [0.0, 0.0]
 
 
+def test_infeasible_values_have_no_gradient():
+    state = torch.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+    feasible = torch.tensor([True, True, False, False])
+    objective = Objective(lambda s, c: 2 * s, feasible=lambda s, c: feasible)
+    lowest_where_infeasible(objective.values(state, None)).sum().backward()
+    assert state.grad.tolist() == [2.0, 2.0, 0.0, 0.0]
+
+
 def test_summary_counts_infeasible_samples():
     objective = objective_of(masked_problem(4))
     kl = {"pretrained": torch.ones(4), "previous": torch.full((4,), 2.0)}

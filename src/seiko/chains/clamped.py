@@ -117,8 +117,11 @@ class Clamped:
         return Reveal(prediction.log_softmax(-1), state, count)
 
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """As the process does, but what is given stays, and noise is of allowed kinds."""
-        given = self.given.to(data.device)
+        """As the process does, but what is given stays, and noise is of allowed kinds.
+
+        Kinds of the data that are not allowed are replaced by allowed ones, evenly drawn.
+        """
+        given, data = self.given.to(data.device), self._admitted(data, generator)
         if isinstance(self.process, Masked):
             return self._mask_free(data, step, generator)
         if isinstance(self.process, Absorbing):
@@ -129,6 +132,16 @@ class Clamped:
         changed = torch.rand(data.shape[:2], generator=generator, device=data.device)
         changed = changed < self.process.time(step, data)[:, None]
         return torch.where(changed[..., None], noise, data)
+
+    def _admitted(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
+        allowed = self.allowed.to(data.device)
+        wrong = ~(data[..., : self.kinds].bool() & allowed).any(-1)
+        if not wrong.any():
+            return data
+        logits = torch.where(allowed, 0.0, -torch.inf).expand(len(data), -1, -1)
+        drawn = Categorical.from_logits(logits).sample(generator).to(data)
+        drawn = torch.nn.functional.pad(drawn, (0, data.shape[-1] - self.kinds))
+        return torch.where(wrong[..., None], drawn, data)
 
     def _mask_free(self, data: Tensor, step: Tensor, generator: torch.Generator | None) -> Tensor:
         order = torch.rand((len(data), self.length), generator=generator, device=data.device)

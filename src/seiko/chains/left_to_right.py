@@ -136,6 +136,17 @@ class _Memory:
         )
 
 
+def _conditioned(condition: Any, row: Tensor, position: Tensor, fitting: Tensor | None) -> Tensor:
+    """What may stand at (row, position): the end where it may stand from there on or nothing else can."""
+    possible: Tensor = condition[row, position]
+    if fitting is not None:
+        possible = possible & fitting
+    from_here = condition[..., END].flip(1).cumprod(1).flip(1).bool()[row, position]
+    going_on = possible.clone()
+    going_on[:, END] &= from_here
+    return torch.where(going_on.any(1, keepdim=True), going_on, possible)
+
+
 class LeftToRight(nn.Module):
     """An autoregressive model as a chain: masked diffusion whose order of reveal is fixed.
 
@@ -155,7 +166,8 @@ class LeftToRight(nn.Module):
     Shape:
         state: [batch, length] integers.
         condition: Which kinds may stand where, [batch, length, kinds] bool, None for all; laws are
-            restricted to them and normalised. A given position allows one kind, a given beginning is exact.
+            restricted to them and normalised. A given position allows one kind. A given beginning is exact;
+            what is given further on is kept unless grammar and condition leave nothing but to end before it.
 
     Raises:
         ParameterError: If the length is below 1.
@@ -187,12 +199,14 @@ class LeftToRight(nn.Module):
         """The law of the next state: of one position."""
         position = torch.as_tensor(step, device=state.device).expand(len(state))
         ended = self._ended(state, position)
-        rows = torch.arange(len(state), device=state.device)
-        logits = self.network.head(self._known(state, step, position, ended))
-        log_probs = self._restricted(logits, state, rows, position, condition).log_softmax(-1)
-        over = torch.full_like(log_probs[:1], -torch.inf)
+        going = (~ended).nonzero()[:, 0]
+        logits = self.network.head(self._known(state, step, position, ended)[going])
+        over = logits.new_full((len(state), self.network.kinds), -torch.inf)
         over[:, END] = 0
-        return NextKind(torch.where(ended[:, None], over, log_probs), state, position)
+        if len(going) == 0:
+            return NextKind(over, state, position)
+        log_probs = self._restricted(logits, state, going, position[going], condition).log_softmax(-1)
+        return NextKind(over.index_copy(0, going, log_probs), state, position)
 
     @staticmethod
     def _ended(state: Tensor, position: Tensor) -> Tensor:
@@ -237,8 +251,9 @@ class LeftToRight(nn.Module):
     ) -> Iterator[tuple[Any, Condition]]:
         """Rows whose last half, quarter, ... or last kind is written anew, as often the one as the other.
 
-        More is where a condition forbids what would be kept.
+        More is where condition or grammar forbid what would be kept, or the row is longer than the chain's.
         """
+        clean = clean[:, : self.num_steps]
         lengths = self._lengths(clean)
         halvings = lengths.double().log2().long().clamp_min(1)
         share = torch.rand(lengths.shape, generator=generator, device=clean.device)
@@ -247,7 +262,10 @@ class LeftToRight(nn.Module):
         same = nn.functional.one_hot(clean.clamp_max(self.network.kinds - 1), self.network.kinds).bool()
         possible: Any = torch.ones_like(same) if condition is None else condition
         keeps = torch.arange(self.num_steps, device=clean.device) < kept[:, None]
-        keeps &= (same & possible).any(-1).cumprod(1).bool()
+        fits = same & possible
+        if self.grammar is not None:
+            fits &= self.grammar.allowed(self.grammar.before(clean)[:, :-1].flatten(0, 1)).view_as(same)
+        keeps &= fits.any(-1).cumprod(1).bool()
         given = torch.where(keeps[..., None], same, possible)
         for step in rollout(self, len(clean), condition=given, generator=generator):
             state = step.next_state
@@ -281,11 +299,12 @@ class LeftToRight(nn.Module):
         self, logits: Tensor, rows: Tensor, row: Tensor, position: Tensor, condition: Condition
     ) -> Tensor:
         """Logits [n, kinds] of (row, position) pairs, -inf where grammar or condition forbids a kind."""
-        allowed = None if condition is None else condition[row, position]  # type: ignore[index]
+        allowed = None
         if self.grammar is not None:
             before = self.grammar.before(rows[:, : int(position.max())])
-            fitting = self.grammar.allowed(before[row, position])
-            allowed = fitting if allowed is None else fitting & allowed
+            allowed = self.grammar.allowed(before[row, position])
+        if condition is not None:
+            allowed = _conditioned(condition, row, position, allowed)
         if allowed is None:
             return logits
         if not allowed.any(1).all():

@@ -34,7 +34,8 @@ class SmilesGrammar:
             reached. A symbol that is not named has no limit.
 
     Raises:
-        ParameterError: If no token is an atom that can have four bonds: some rows could never end.
+        ParameterError: If some rows could never end: no token is an atom that can have four bonds, or an
+            atom must have several and no branch can be written.
 
     Example:
         >>> grammar = SmilesGrammar(("C", "F", "(", ")", "1", "="), {"C": [1, 2, 3, 4], "F": [1]})
@@ -54,6 +55,12 @@ class SmilesGrammar:
             raise ParameterError(
                 "A grammar needs a token that is an atom of four bonds, such as C; without, some rows could "
                 f"never end. Given were {len(self.tokens)} tokens."
+            )
+        must = sorted(symbol for symbol, order in self._valences.items() if order < -1)
+        if must and not {"(", ")"} <= set(self.tokens):
+            raise ParameterError(
+                f'{must[0]} must have several bonds, which needs the tokens "(" and ")".',
+                hint="Add them, or leave such atoms out of `valences`.",
             )
         self._beginnings = _Trie()
         for kind, symbols in enumerate(self._symbols, 1):
@@ -137,32 +144,42 @@ class _Trie:
         place.kind = kind
 
 
+class Atom(NamedTuple):
+    """An atom that is still written at.
+
+    Attributes:
+        left: Bond order left: above 0 as much may be used, below as much must be.
+        own: Open ring symbols that it opened.
+    """
+
+    left: int
+    own: frozenset[str] = frozenset()
+
+
 class Written(NamedTuple):
     """What must be known of the beginning of a SMILES.
 
     Attributes:
-        stack: Bond order left at the last atom, and under it at those whose branch is open. Below 0 where
-            as much must be used, above where it may be.
+        stack: The last atom, and under it those whose branch is open.
         opened: Whether a branch was opened and has no atom yet.
         pending: Order of a bond symbol that waits for its atom; 0 for none.
         rings: Ring symbols that are open.
-        own: Those that the last atom opened.
     """
 
-    stack: tuple[int, ...] = ()
+    stack: tuple[Atom, ...] = ()
     opened: bool = False
     pending: int = 0
     rings: frozenset[str] = frozenset()
-    own: frozenset[str] = frozenset()
 
     @property
     def may_end(self) -> bool:
-        return not (self.opened or self.pending or self.rings) and len(self.stack) == 1 and self.stack[0] >= 0
+        waits = self.opened or self.pending or self.rings
+        return not waits and len(self.stack) == 1 and self.stack[0].left >= 0
 
     @property
     def leads_on(self) -> bool:
         """Whether it can be written to an end: open rings need an atom that can be bound."""
-        return not self.rings or self.opened or self.pending > 0 or any(self.stack)
+        return not self.rings or self.opened or self.pending > 0 or any(atom.left for atom in self.stack)
 
     def then(self, symbol: str, valences: Mapping[str, int]) -> Written | None:
         """With one symbol more; None where it does not fit."""
@@ -171,7 +188,7 @@ class Written(NamedTuple):
         if not self.stack or self.pending > 1 or symbol == ".":
             return None
         if symbol in ORDERS:
-            after = None if self.pending else _left(self.stack[-1], ORDERS[symbol])
+            after = None if self.pending else _left(self.stack[-1].left, ORDERS[symbol])
             possible = after is not None and (after >= 0 or self.opened)
             return self._replace(pending=ORDERS[symbol]) if possible else None
         if self.opened:
@@ -179,28 +196,34 @@ class Written(NamedTuple):
         return self._ring(symbol) if RING.fullmatch(symbol) else self._bracket(symbol)
 
     def _atom(self, valence: int) -> Written | None:
-        order = self.pending or int(bool(self.stack))
-        after = _left(valence, order)
-        before = _left(self.stack[-1], order) if self.stack else 0
+        if not self.stack:
+            return Written((Atom(valence),))
+        order, last = self.pending or 1, self.stack[-1]
+        after, before = _left(valence, order), _left(last.left, order)
         if after is None or before is None or (before < 0 and not self.opened):
             return None
-        kept = (*self.stack[:-1], before) if self.opened else self.stack[:-1]
-        return Written((*kept, after), rings=self.rings)
+        kept = (*self.stack[:-1], last._replace(left=before)) if self.opened else self.stack[:-1]
+        return Written((*kept, Atom(after)), rings=self.rings)
 
     def _ring(self, symbol: str) -> Written | None:
-        after = _left(self.stack[-1], 1)
-        if after is None or symbol in self.own:
+        last = self.stack[-1]
+        after = _left(last.left, 1)
+        if after is None or symbol in last.own:
             return None
-        own = self.own if symbol in self.rings else self.own | {symbol}
-        return Written((*self.stack[:-1], after), rings=self.rings ^ {symbol}, own=own)
+        stack = (*self.stack[:-1], last._replace(left=after))
+        one = frozenset({symbol})
+        if symbol in self.rings:
+            stack = tuple(atom._replace(own=atom.own - one) for atom in stack)
+            return Written(stack, rings=self.rings - one)
+        return Written((*stack[:-1], Atom(after, last.own | one)), rings=self.rings | one)
 
     def _bracket(self, symbol: str) -> Written | None:
+        last = self.stack[-1]
         if self.pending:
             return None
         if symbol == "(":
-            return self._replace(opened=True) if self.stack[-1] else None
-        closable = len(self.stack) > 1 and self.stack[-1] >= 0
-        return Written(self.stack[:-1], rings=self.rings) if closable else None
+            return self._replace(opened=True) if last.left else None
+        return self._replace(stack=self.stack[:-1]) if len(self.stack) > 1 and last.left >= 0 else None
 
 
 def bond_orders(smiles: Iterable[str]) -> dict[str, list[int]]:

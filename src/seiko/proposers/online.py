@@ -228,6 +228,7 @@ class OnlineFineTuner(Generic[Design]):
             )
             report["round/from_pretrained"] = len(more.designs)
             pool.designs += more.designs
+            pool.seen |= more.seen
         if not chosen_by_score:
             return pool.designs[:num_queries], report
         assert score is not None
@@ -314,8 +315,9 @@ def load_chain(pretrained: Chain, artifacts: Mapping[str, bytes]) -> tuple[Chain
 
 
 def fingerprint(history: History[Any]) -> str:
-    """Of all complete readings: another one if any was added, repeated or corrected."""
-    told = [(t.id, t.value, t.noise_std) for t in history.complete]
+    """Of all readings: another one if any was added, repeated or corrected, or told as infeasible."""
+    told: list[Any] = [(t.id, t.value, t.noise_std) for t in history.complete]
+    told += [t.id for t in history.infeasible]
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 

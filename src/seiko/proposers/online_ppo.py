@@ -30,8 +30,8 @@ class OnlinePPO(Generic[Design]):
 
     A round asks for the designs at the ends of sampled paths; the next moves the chain by their readings,
     with the same clipped and KL-penalised gradient as `PolicyGradient`, and no surrogate. A sample that
-    repeats a told design takes its reading without a new query; an infeasible one takes the lowest reading of
-    its batch; one that failed, or has no reading yet, is left out.
+    repeats a told design takes its reading without a new query; an invalid or infeasible one takes the lowest
+    reading of its batch; one that failed, or has no reading yet, is left out.
 
     Args:
         chain: The pre-trained chain; never changed.
@@ -78,9 +78,9 @@ class OnlinePPO(Generic[Design]):
         told = {trial.key: -torch.inf for trial in history.infeasible}
         told |= {t.key: t.value for t in history.complete if t.value is not None}
         designs = self.domain.decode(tree.tree_map(lambda leaf: leaf[-1], states), condition)
-        keys = [self.domain.key(design) for design in designs]
-        rows = [row for row, key in enumerate(keys) if key in told]
-        values = torch.tensor([told[keys[row]] for row in rows])
+        earned = [told.get(self.domain.key(d)) if self.domain.is_valid(d) else -torch.inf for d in designs]
+        rows = [row for row, value in enumerate(earned) if value is not None]
+        values = torch.tensor([earned[row] for row in rows])
         if not torch.isfinite(values).any():
             return None
         return Paths(
@@ -109,7 +109,7 @@ class OnlinePPO(Generic[Design]):
     def _sample(
         self, student: Chain, history: History[Design], num_queries: int, generator: torch.Generator
     ) -> tuple[list[Design], State, Condition]:
-        """New valid designs, and the paths that led to them with their conditions."""
+        """New valid designs, and all paths that were drawn on the way with their conditions."""
         designs: list[Design] = []
         seen, kept, given = set(history.keys), [], []
         for _ in range(self.max_draws):
@@ -118,17 +118,17 @@ class OnlinePPO(Generic[Design]):
             condition = self.domain.condition(num_queries, generator)
             path = stack_states(sample_path(student, num_queries, condition=condition, generator=generator))
             ends = self.domain.decode(tree.tree_map(lambda leaf: leaf[-1], path), condition)
-            rows = []
-            for row, design in enumerate(ends):
+            used = 0
+            for design in ends:
                 if len(designs) == num_queries:
                     break
+                used += 1
                 if self.domain.is_valid(design) and (key := self.domain.key(design)) not in seen:
                     seen.add(key)
                     designs.append(design)
-                    rows.append(row)
-            kept.append(tree.tree_map(lambda leaf, rows=tuple(rows): leaf[:, list(rows)], path))
+            kept.append(tree.tree_map(lambda leaf, used=used: leaf[:, :used], path))
             if condition is not None:
-                given.append(tree.index(condition, torch.tensor(rows, dtype=torch.int64)))
+                given.append(tree.index(condition, slice(used)))
         if len(designs) < num_queries:
             raise NotEnoughDesignsError(
                 f"{num_queries} valid designs that were not asked before are needed; "

@@ -29,7 +29,8 @@ class Score(Generic[Design]):
     """A fixed function of a design, fitted to everything told.
 
     ``acquisition(x) + spread * log P(feasible | x)``, in reward units, with the standard deviation of the
-    readings as spread; the second term is there once an infeasible reading was told.
+    readings as spread, 1 where they are all equal; the second term is there once an infeasible reading was
+    told.
 
     Attributes:
         domain: Gives the features.
@@ -105,7 +106,8 @@ def fit_score(
     refused: Any = domain.features([trial.design for trial in history.infeasible])
     labels = torch.arange(len(data) + len(refused)) < len(data)
     feasible = feasibility.fit(torch.cat([data.features, refused]), labels, generator=generator)
-    return Score(domain, model, bound, feasible, float(data.values.std(unbiased=False)))
+    spread = float(data.values.std(unbiased=False)) or 1.0
+    return Score(domain, model, bound, feasible, spread)
 
 
 def observations(trials: Sequence[Trial[Design]], domain: Domain[Design]) -> Observations:

@@ -219,8 +219,8 @@ def penalty_total(objective: Objective, multiplier: float, kl: Mapping[str, Tens
 
 
 def lowest_where_infeasible(values: Tensor) -> Tensor:
-    """Values with -inf replaced by the lowest finite one of the batch, for estimators that need numbers."""
-    finite = values[torch.isfinite(values)]
+    """Values with -inf replaced by the lowest finite one of the batch, as a constant."""
+    finite = values.detach()[torch.isfinite(values)]
     return torch.where(torch.isfinite(values), values, finite.min() if len(finite) else values.new_zeros(()))
 
 
