@@ -36,7 +36,7 @@ def pixel_updater(num_iterations: int = 25) -> FewerSteps:
 
 
 def pixel_methods() -> dict[str, Method]:
-    """Methods that fine-tune, with what a CPU can pay, and the genetic algorithm."""
+    """Methods with what a CPU can pay, pools of one size for all, and the genetic algorithm."""
     settings: dict[str, Any] = {
         "updater": pixel_updater(),
         "final_updater": pixel_updater(50),
@@ -45,7 +45,8 @@ def pixel_methods() -> dict[str, Method]:
     names = ("seiko_ucb", "seiko_bootstrap", "seiko_thompson", "greedy", "non_adaptive")
     moves: dict[str, Any] = {"mutate": mutate_image, "crossover": crossover_image}
     return {name: partial(METHODS[name], **settings) for name in names} | {
-        "genetic": partial(genetic, **moves)
+        "best_of_n": partial(METHODS["best_of_n"], pool_size=POOL),
+        "genetic": partial(genetic, **moves),
     }
 
 
