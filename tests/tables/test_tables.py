@@ -130,6 +130,11 @@ def test_separators_and_line_ends(tmp_path, separator, end):
     assert [row.number for row in read_table(path)] == [2, 4]
 
 
+def test_rows_may_end_in_separators_where_the_header_does(tmp_path):
+    path = made(tmp_path, "a,b,,\n1,2,,\n,,,,,\n3,4\n")
+    assert rows_of(path) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+
+
 def test_a_line_that_names_the_separator(tmp_path):
     path = made(tmp_path, "sep=;\nid;a,b\n1;2\n")
     assert [(row.number, row.cells) for row in read_table(path)] == [(3, {"id": "1", "a,b": "2"})]
@@ -143,6 +148,9 @@ def test_a_line_that_names_the_separator(tmp_path):
         (",,\n1,2,3\n", 1, "no header"),
         ("a,b,A\n", 1, "2 times"),
         ("a,b\n1,2,3\n", 2, "3 cells below 2 columns"),
+        ("trial_id,value,noise_std,note\n0,0,41,,\n", 2, "decimal comma"),
+        ("a,b\n1,2\n3,4,\n", 3, "only where the header does"),
+        ("a;b\n1;2; \n", 2, "3 cells below 2 columns"),
         ("a,\n1,2\n", 2, "column without a name"),
         ('a\n1\n"2\n', 3, "unexpected end"),
         ('a\n"1"2\n', 2, "no CSV"),

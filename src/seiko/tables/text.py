@@ -111,12 +111,12 @@ def _separator_in(header: str) -> str:
 
 
 def _cells(record: Sequence[str], columns: Sequence[str], number: int, source: str) -> Mapping[str, Cell]:
-    extra = [cell for cell in record[len(columns) :] if not is_blank(cell)]
-    if extra:
+    if len(record) > len(columns):  # even a blank one: a decimal comma would have shifted the others
         raise fault(
             source, number,
-            f"There are {len(record)} cells below {len(columns)} columns. A comma within a cell, such as a "
-            "decimal comma, needs quotes around the cell.",
+            f"There are {len(record)} cells below {len(columns)} columns, counting empty ones. A separator "
+            "within a cell, such as a decimal comma, needs quotes around the cell; a row may end in an extra "
+            "separator only where the header does.",
         )  # fmt: skip
     found = dict.fromkeys(filter(None, columns)) | {
         name: _cell(text) for name, text in zip(columns, record, strict=False) if name
