@@ -66,6 +66,15 @@ def test_init_writes_a_file_that_is_read_again(tmp_path):
     assert "is a file" in refused("init", tmp_path / "first" / "campaign.toml")["message"]
 
 
+@pytest.mark.parametrize("total", ["nan", "inf", "-inf", "1e300"])
+@pytest.mark.parametrize("size", [(), ("--num-queries", 3)])
+def test_a_budget_that_is_no_number_of_designs_is_refused(tmp_path, total, size):
+    error = refused("init", tmp_path / "first", f"--budget={total}", *size)
+    assert error["kind"] == "ConfigError"
+    assert "`budget.total` must be a number from" in error["message"]
+    assert not (tmp_path / "first").exists()
+
+
 def test_asking_writes_a_batch_and_charges_once(lab):
     first = data("ask", lab)
     assert [trial["trial_id"] for trial in first["trials"]] == list(range(8))

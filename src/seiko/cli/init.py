@@ -10,6 +10,8 @@ import click
 
 from seiko.cli.common import json_option, overrides_argument, print_json
 from seiko.config import FILE_NAMES, Config, override, template
+from seiko.config.checking import checked
+from seiko.config.settings import SETTINGS
 from seiko.errors import CampaignError, ConfigError
 
 
@@ -58,7 +60,8 @@ def init(directory: Path, overrides: Sequence[str], style: str, as_json: bool, *
 def _config(given: dict[str, Any]) -> Config:
     """The defaults with what was given; a small budget lowers the size of one ask, unless that is given."""
     if "budget" in given and "num_queries" not in given:
-        given["num_queries"] = max(1, min(Config.num_queries, int(given["budget"])))
+        total = checked(SETTINGS["budget.total"], given["budget"])
+        given["num_queries"] = max(1, min(Config.num_queries, int(total)))
     items = {"chain": "campaign.chain", "method": "method.name", "budget": "budget.total",
              "num_queries": "campaign.num_queries", "seed": "campaign.seed"}  # fmt: skip
     return override(Config(), [f"{items[name]}={value}" for name, value in given.items()])
