@@ -126,6 +126,19 @@ def test_every_wrong_row_is_named_and_nothing_is_told(asked):
     assert data("status", asked)["num_complete"] == 2
 
 
+@pytest.mark.parametrize("written", ["3", "3.00", "+3", "3e0", " 3 ", "03"])
+def test_a_trial_is_found_however_its_number_is_written(asked, written):
+    path = write_csv(asked / "f.csv", [{**batch(asked)[3], "trial_id": written, "value": 1.25}])
+    assert data("tell", asked, path)["changed"] == [3]
+
+
+@pytest.mark.parametrize("written", ["8", "8.00", "1e15", "3.5", "-3", "x", "1e400"])
+def test_what_is_no_trial_is_refused_however_it_is_written(asked, written):
+    path = write_csv(asked / "f.csv", [{**batch(asked)[3], "trial_id": written, "value": 1.25}])
+    [problem] = refused("tell", asked, path)["problems"]
+    assert "There is no trial" in problem["what"] or "whole number" in problem["what"]
+
+
 def test_replicates_and_their_noise(asked):
     first = batch(asked)[0]
     rows = [{**first, "value": value, "replicate": n} for n, value in enumerate([1.0, 3.0], start=1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from seiko.tables.base import Problems, shown
 from seiko.tables.designs import DesignEntry, DesignFormat, design_format, trial_name, trial_of
 from seiko.tables.entries import Entry
 from seiko.tables.files import STANDARD, check_writable, format_of
+from seiko.tables.numbers import NumberFault, whole_of
 
 if TYPE_CHECKING:
     from seiko.campaign import Campaign, Journal
@@ -139,10 +141,10 @@ def _known(journal: Journal, rows: Sequence[Row]) -> dict[int, dict[str, Any]]:
     """The trials that rows are about; ids that are none are left out."""
     count, wanted = journal.status().num_trials, set()
     for row in rows:
-        text = str(row.cells.get("trial_id", "")).strip().removesuffix(".0")
-        if text.isascii() and text.isdigit() and len(text) < 16 and int(text) < count:
-            wanted.add(int(text))
-    return {row["trial_id"]: row for row in journal.rows(sorted(wanted))} if wanted else {}
+        with suppress(NumberFault):
+            wanted.add(whole_of(row.cells.get("trial_id")))
+    there = sorted(id_ for id_ in wanted if id_ < count)
+    return {row["trial_id"]: row for row in journal.rows(there)} if there else {}
 
 
 def observations(readings: Sequence[Reading]) -> dict[int, list[Observation]]:
