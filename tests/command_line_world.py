@@ -46,7 +46,7 @@ def load():
         features=lambda words: torch.tensor([[float(w.count(c)) for c in "ACGT"] for w in words]),
         is_valid=is_word,
         why_invalid=lambda word: "" if is_word(word) else f"a word has {SIZE} letters of ACGT",
-        key=str,
+        key=str.upper,
         to_bytes=str.encode,
         from_bytes=bytes.decode,
         render=lambda word: f'<svg xmlns="http://www.w3.org/2000/svg"><text>{word}</text></svg>',

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import command_line_world
 from command_line import begun, data, done, read_csv, seiko, write_csv
 from command_line_world import score
 from seiko.cli import main as cli
@@ -223,6 +224,30 @@ def test_a_domains_own_files(lab):
     assert refused("attach", lab, old)["problems"][0]["row"] == 2
     old.write_text("mine:CGCGCG=1.5\n")
     assert len(data("attach", lab, old)["trials"]) == 1
+
+
+def test_a_domains_own_file_may_spell_a_design_anew_but_not_change_it(lab):
+    out = lab / "batch.words"
+    done("ask", lab, "--out", out)
+    lines = out.read_text().lower().splitlines()
+    name, first = lines[0].split(":")
+    out.write_text(f"{name}:{first}=1.5\n{lines[1]}\n")
+    assert data("tell", lab, out, "--dry-run")["changed"] == [0]
+    out.write_text(f"trial-1:{first}=1.5\n{lines[2]}\ntrial-3:{first}\n")
+    problems = refused("tell", lab, out)["problems"]
+    assert [problem["row"] for problem in problems] == [1, 3]
+    assert f"but the row says '{first}'; designs may not be edited" in problems[0]["what"]
+    assert data("status", lab)["num_complete"] == 0
+
+
+def test_a_design_that_its_domain_cannot_read_is_named(lab):
+    from seiko.cli.batches import rows_of_designs
+    from seiko.errors import TableError
+    from seiko.tables.designs import DesignEntry
+
+    _, domain = command_line_world.load()
+    with pytest.raises(TableError, match=r"row 7: The design None cannot be read: TypeError"):
+        list(rows_of_designs(domain, [DesignEntry(7, None, "trial-0")], "a.words"))
 
 
 def test_what_may_change_in_the_file_and_what_may_not(asked):

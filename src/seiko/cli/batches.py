@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from seiko.errors import BudgetExhausted, CampaignError, ParameterError, SeikoError, TableError
 from seiko.records import Observation, Trial, TrialState
 from seiko.tables import BATCH_COLUMNS, Options, Reading, Row, Sheet, read_sheet, read_table, write_table
-from seiko.tables.base import Problems, shown
+from seiko.tables.base import Problems, fault, shown
 from seiko.tables.designs import DesignEntry, DesignFormat, design_format, trial_name, trial_of
 from seiko.tables.entries import Entry
 from seiko.tables.files import STANDARD, check_writable, format_of
@@ -106,10 +106,20 @@ def is_table(path: str, format: str | None) -> bool:
     return Target(path, format, False).is_table
 
 
-def rows_of_designs(entries: Iterable[DesignEntry[Any]]) -> Iterator[Row]:
-    """Entries of a domain's own file as rows of a batch: the name says which trial it is."""
+def rows_of_designs(domain: Domain[Any], entries: Iterable[DesignEntry[Any]], source: str) -> Iterator[Row]:
+    """Entries of a domain's own file as rows of a batch: the name says which trial it is.
+
+    Raises:
+        TableError: If the domain cannot read a design.
+    """
     for entry in entries:
-        yield Row(entry.row, {**entry.cells, "trial_id": trial_of(entry.name)})
+        try:
+            key = domain.key(entry.design)
+        except Exception as error:  # whatever a domain raises on what is none of its designs
+            what = f"The design {shown(entry.design)} cannot be read: {type(error).__name__}: {error}."
+            raise fault(source, entry.row, what) from error
+        design = entry.design if isinstance(entry.design, str) else key
+        yield Row(entry.row, {**entry.cells, "trial_id": trial_of(entry.name), "design": design}, key)
 
 
 def read_told(journal: Journal, rows: Iterable[Row], source: str, options: Options) -> Sheet:
@@ -127,7 +137,7 @@ def read_told(journal: Journal, rows: Iterable[Row], source: str, options: Optio
         if trial is None:
             allowed = f"trials 0 to {count - 1}" if count else "no trials yet"
             return f"There is no trial {entry.trial_id}; this campaign has {allowed}."
-        if entry.design is not None and entry.design != design_text(trial).strip():
+        if _is_edited(entry, trial):
             return (
                 f"The design of trial {entry.trial_id} is {shown(design_text(trial))}, but the row says "
                 f"{shown(entry.design)}; designs may not be edited, and rows not be shifted."
@@ -135,6 +145,13 @@ def read_told(journal: Journal, rows: Iterable[Row], source: str, options: Optio
         return None
 
     return read_sheet(kept, source, options=options, check=check)
+
+
+def _is_edited(entry: Entry, trial: Mapping[str, Any]) -> bool:
+    """Whether a row's design is another one than was asked; a key counts spellings of one design as one."""
+    if entry.key is not None:
+        return bool(entry.key != trial["key"])
+    return entry.design not in (None, design_text(trial).strip())
 
 
 def _known(journal: Journal, rows: Sequence[Row]) -> dict[int, dict[str, Any]]:

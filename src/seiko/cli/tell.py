@@ -81,7 +81,7 @@ def read_readings(
 
     domain = open_campaign(place_of(campaign)).domain
     own = domain_format(domain, given[0], format)
-    rows = rows_of_designs(own.read(Path(given[0])))
+    rows = rows_of_designs(domain, own.read(Path(given[0])), given[0])
     return read_told(journal, rows, given[0], options), given[0]
 
 

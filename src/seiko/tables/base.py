@@ -41,10 +41,12 @@ class Row:
     Attributes:
         number: As a spreadsheet counts, the header is 1; for JSON lines the line.
         cells: By column; columns are in lower case, with ``_`` for blanks.
+        key: Identity of the row's design, where its domain has read it; None in a table.
     """
 
     number: int
     cells: Mapping[str, Cell]
+    key: str | None = None
 
 
 @dataclass

@@ -31,6 +31,7 @@ class Entry:
         replicate: Which repetition of the measurement, where there are several: a number, or a well.
         note: Free text.
         cost: What it cost, where the budget is in cost.
+        key: Identity of the design, where its domain has read it.
     """
 
     row: int
@@ -42,6 +43,7 @@ class Entry:
     replicate: int | str | None = None
     note: str = ""
     cost: float | None = None
+    key: str | None = None
 
 
 class EntryFault(ValueError):
@@ -73,6 +75,7 @@ class EntryParser:
             replicate=_replicate(cells.get("replicate")),
             note=_note(cells.get("note")),
             cost=self._cost(cells),
+            key=row.key,
         )
 
     def _number(self, cells: Mapping[str, Cell], name: str) -> float | None:

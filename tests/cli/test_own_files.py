@@ -1,0 +1,52 @@
+"""Files of the domains' own kinds through the command line: each design must be the one that was asked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from command_line import data, done
+
+
+def fasta(path, name, design):
+    path.write_text(f">{name} value=0.5\n{design}\n")
+
+
+def smiles(path, name, design):
+    path.write_text(f"{design}\t{name}\t0.5\n")
+
+
+def sdf(path, name, design):
+    from seiko.domains.molecule_files import write_sdf
+    from seiko.tables.designs import DesignEntry
+
+    write_sdf(path, [DesignEntry(1, design, name)])
+    path.write_text(path.read_text().replace("M  END\n", "M  END\n>  <value>\n0.5\n\n"))
+
+
+@pytest.mark.parametrize(
+    ("write", "chain", "asked", "spelling", "other"),
+    [
+        (fasta, "tfbind8-low", "ATCATAGG", "atcatagg", "AAAAAAAA"),
+        (smiles, "qm9-graph", "CCO", "OCC", "CCN"),
+        (sdf, "qm9-graph", "CCO", "OCC", "CCN"),
+    ],
+)
+def test_an_edited_design_is_refused_and_another_spelling_is_not(
+    tmp_path, write, chain, asked, spelling, other
+):
+    if chain == "qm9-graph":
+        pytest.importorskip("rdkit")
+    lab, told = tmp_path / "lab", tmp_path / f"told.{write.__name__}"
+    done("init", lab, "--chain", chain, "--method", "random", "--budget", 10)
+    write(told, "mine", asked)
+    done("attach", lab, told)
+    write(told, "trial-0", other)
+    for verb in (["tell", "--dry-run"], ["tell"], ["amend", "--reason", "x"]):
+        result = done(verb[0], lab, told, *verb[1:], "--json", code=2)
+        [problem] = json.loads(result.stderr.strip().splitlines()[-1])["error"]["problems"]
+        assert problem["row"] == 1
+        assert f"The design of trial 0 is {asked!r}, but the row says {other!r}" in problem["what"]
+    write(told, "trial-0", spelling)
+    assert data("tell", lab, told)["changed"] == []
