@@ -50,3 +50,19 @@ def test_an_edited_design_is_refused_and_another_spelling_is_not(
         assert f"The design of trial 0 is {asked!r}, but the row says {other!r}" in problem["what"]
     write(told, "trial-0", spelling)
     assert data("tell", lab, told)["changed"] == []
+
+
+def test_readings_in_headers_are_told_whole_or_not_at_all(tmp_path):
+    lab, file = tmp_path / "lab", tmp_path / "told.fasta"
+    done("init", lab, "--chain", "tfbind8-low", "--method", "random", "--budget", 10)
+    file.write_text(">one\nATCATAGG\n>two\nAAAAAAAA\n")
+    done("attach", lab, file, "--pending")
+    for words in ("value=0.41 value=0.99", "valeu=0.41", "value=0,41", "value=1 000", "note=B7 value=0.41"):
+        file.write_text(f">trial-0 Value=0.7 note=well B7, flat\nATCATAGG\n>trial-1 {words}\nAAAAAAAA\n")
+        [problem] = json.loads(done("tell", lab, file, "--json", code=2).stderr)["error"]["problems"]
+        assert problem["row"] == 3
+    file.write_text(">trial-0 Value=0.7 note=well B7, flat\nATCATAGG\n>trial-1 plate 3\nAAAAAAAA\n")
+    told = data("tell", lab, file)
+    assert (told["changed"], told["unmeasured"]) == ([0], 1)
+    [trial] = json.loads(done("export", lab, "--state", "complete", "--json").stdout)
+    assert (trial["value"], trial["note"]) == (0.7, "well B7, flat")

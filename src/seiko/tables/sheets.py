@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,9 @@ FILLED_COLUMNS = ("value", "noise_std", "replicate", "status", "note")
 
 BATCH_COLUMNS = ("trial_id", "round", "design", "predicted_mean", "predicted_std", *FILLED_COLUMNS)
 """The columns of a batch, in order."""
+
+READ_COLUMNS = (*FILLED_COLUMNS, "sem", "cost")
+"""What is read of a trial or a design."""
 
 KNOWN = (*BATCH_COLUMNS, "sem", "cost", "key", "state")
 
@@ -126,11 +129,25 @@ def _check_columns(columns: Mapping[str, None], about: str, problems: Problems) 
     elif columns and not {"value", "status"} & set(columns):
         problems.add(1, "There is neither a column `value` nor a column `status`, so it says nothing.")
     for name in columns:
-        near = difflib.get_close_matches(
-            name, [known for known in KNOWN if known not in columns], n=1, cutoff=0.75
-        )
-        if name not in KNOWN and near:  # ignoring it could lose readings
-            problems.add(1, f"There is a column {shown(name)}; did you mean `{near[0]}`?")
+        if near := misspelt(name, columns):
+            problems.add(1, f"There is a column {shown(name)}; did you mean `{near}`?")
+
+
+def misspelt(name: str, there: Collection[str], known: Sequence[str] = KNOWN) -> str | None:
+    """The column that a name is almost; ignoring it could lose readings.
+
+    Args:
+        name: In lower case.
+        there: The names beside it, which it does not stand for.
+        known: Columns of ours.
+
+    Example:
+        >>> misspelt("valeu", ["trial_id", "valeu"]), misspelt("values", ["value", "values"])
+        ('value', None)
+    """
+    left = [column for column in known if column not in there]
+    near = difflib.get_close_matches(name, left, n=1, cutoff=0.75)
+    return near[0] if near and name not in known else None
 
 
 def _entry(parse: EntryParser, row: Row, problems: Problems) -> Entry | None:
