@@ -77,7 +77,8 @@ def test_broken_records_of_sd_files(tmp_path):
 def test_files_that_are_none(tmp_path):
     (tmp_path / "a.smi").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "a.smi.gz").write_bytes(gzip.compress(b"CCO\n")[:-6])
-    for name in ("a.smi", "a.smi.gz", "absent.sdf"):
+    (tmp_path / "b.smi.gz").write_bytes(gzip.compress(b"CCO\n")[:10] + b"\xff" * 20)
+    for name in ("a.smi", "a.smi.gz", "b.smi.gz", "absent.sdf"):
         with pytest.raises(ParameterError, match="cannot be read as text"):
             read_molecules(tmp_path / name)
     for name in ("a.mol2", "a"):

@@ -105,6 +105,11 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "a.fa.gz").write_bytes(b"not compressed")
     with pytest.raises(ParameterError, match="cannot be read"):
         read_sequences(tmp_path / "a.fa.gz", DNA)
+    whole = gzip.compress(b">one\nACGT\n")
+    for damaged in (whole[:10] + b"\xff" * 20, whole[:-6]):
+        (tmp_path / "a.fa.gz").write_bytes(damaged)
+        with pytest.raises(ParameterError, match="cannot be read"):
+            read_sequences(tmp_path / "a.fa.gz", DNA)
     with pytest.raises(ParameterError, match="no column 'seq2'"):
         read_sequences(write(tmp_path, "a.csv", "sequence\nA\n"), DNA, column="seq2")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from seiko.errors import DataError, MissingDependencyError, ParameterError
 from seiko.oracles import docking_process, docking_worker
 from seiko.oracles.docking import Docking, Fidelity
 from seiko.oracles.ligands import UndockableError, embed, pose_molecule, prepare_ligand
-from seiko.oracles.receptors import PUBLISHED, Receptor, load_receptor
+from seiko.oracles.receptors import PUBLISHED, Receptor, load_receptor, read_pdbqt
 from seiko.records import TrialState
 
 FOLDER = data_path("docking")
@@ -59,6 +60,17 @@ POCKET = Receptor("pocket", pocket(), (0, 0, 0), (14, 14, 14))
 def test_receptors_that_are_none(pdbqt, center, size, reason):
     with pytest.raises(ParameterError, match=reason):
         Receptor("x", pdbqt, center, size)
+
+
+def test_receptors_are_read_packed_or_not(tmp_path):
+    path, packed = tmp_path / "x.pdbqt.gz", gzip.compress(pocket().encode())
+    for content in (packed, pocket().encode()):
+        path.write_bytes(content)
+        assert read_pdbqt(path) == pocket()
+    for damaged in (packed[:10] + b"\xff" * 20, packed[:-6]):
+        path.write_bytes(damaged)
+        with pytest.raises(ParameterError, match="is not a whole PDBQT file"):
+            read_pdbqt(path)
 
 
 def test_published_receptors_are_checked(tmp_path, monkeypatch):

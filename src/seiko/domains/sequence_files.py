@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +85,7 @@ def _lines(path: Path) -> list[str]:
         return content.decode("utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise ParameterError(f"There is no file {path}.", hint="Check the path.") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ParameterError(
             f"{path} cannot be read as text: {error}.", hint="Save it as plain text in UTF-8."
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,7 +119,7 @@ def read_pdbqt(path: Path, sha256: str | None = None) -> str:
     content = read_file(path, sha256)
     try:
         return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode()
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ParameterError(f"{path} is not a whole PDBQT file: {error}.") from error
 
 
