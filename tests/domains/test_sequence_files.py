@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA
+from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
 from seiko.domains.sequence_files import Record, read_sequences, write_sequences
 from seiko.errors import ParameterError
 
@@ -46,6 +46,36 @@ def test_tables(tmp_path):
     assert read_sequences(write(tmp_path, "b.csv", "anything\nACGT\n"), DNA)[0].sequence == "ACGT"
 
 
+def test_tables_of_spreadsheets(tmp_path):
+    found = [Record("ACGT", "a", 2, {"note": "1,5"}), Record("TTAA", "b", 3, {"note": ""})]
+    for name, text in (
+        ("a.csv", "name;sequence;note\na;ACGT;1,5\nb;TTAA;\n"),
+        ("b.csv", "name\tsequence\tnote\r\na\tACGT\t1,5\r\nb\tTTAA\t\r\n"),
+        ("c.csv", 'name,sequence,note\ra,ACGT,"1,5"\rb,TTAA,\r'),
+    ):
+        (tmp_path / name).write_bytes(text.encode())
+        assert read_sequences(tmp_path / name, DNA) == found
+
+
+def test_line_breaks_within_quotes_are_kept(tmp_path):
+    records = [
+        Record("ACGT", "a", 2, {"note": 'line "1"\nline2'}),
+        Record("TTAA", "b", 4, {"note": "\u2028"}),
+    ]
+    write_sequences(tmp_path / "a.csv", records)
+    assert read_sequences(tmp_path / "a.csv", DNA) == records
+    with pytest.raises(ParameterError, match=r"line 4 \(b\): letter 'T'"):
+        read_sequences(tmp_path / "a.csv", Alphabet("few", "ACG"))
+
+
+@pytest.mark.parametrize("rows", [2, 30_000])
+def test_a_quote_that_is_never_closed_swallows_nothing(tmp_path, rows):
+    text = 'name,sequence,note\na,ACGT,\nb,ACGT,"5 prime end\n' + "c,ACGT,\n" * rows
+    with pytest.raises(ParameterError, match="line 3: the row that begins here is no CSV") as error:
+        read_sequences(write(tmp_path, "a.csv", text), DNA)
+    assert "Close each quote" in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["a.fasta", "a.csv", "a.tsv", "a.txt", "a.fa.gz", "a.csv.gz", "a.txt.gz"])
 def test_what_is_written_is_read(tmp_path, name):
     records = [Record("ACGT" * 40, "one"), Record("TTAA", "two")]
@@ -79,6 +109,8 @@ def test_fields_and_bare_sequences_are_written(tmp_path):
         ("a.fa", "ACGT\n", "line 1: a sequence before the first header"),
         ("a.csv", "name,sequence\na,ACGT\nb,ATGU\n", r"line 3 \(b\): it has both U \(position 4\) and T"),
         ("a.csv", "name,sequence\na,ACGT\nb\n", "line 3: 1 cells, but the header has 2"),
+        ("a.csv", "note,sequence,note\na,ACGT,b\n", "line 1: the column 'note' is there 2 times. Give each"),
+        ("a.csv", 'sequence,note\nACGT,"a"b\n', "line 2: the row .* is no CSV: ',' expected after '\"'"),
         ("a.csv", "name,value\na,1\n", "no column `sequence`; it has name, value"),
         ("a.txt", "", "holds no sequence"),
         ("a.txt", "\n# nothing\n", "holds no sequence"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from seiko.domains.sequence_alphabet import Alphabet
 from seiko.domains.sequence_fasta import WIDTH, fasta_text, split_fasta
 from seiko.errors import ParameterError
+from seiko.tables.text import separator_in
 
 FASTA = (".fasta", ".fa", ".fna", ".ffn", ".faa", ".fas")
 TABLES: Mapping[str, str] = {".csv": ",", ".tsv": "\t"}
@@ -47,8 +48,9 @@ def read_sequences(
     """All sequences of a file.
 
     The format follows the name: FASTA for .fasta, .fa, .fna, .ffn, .faa and .fas, tables with a header for
-    .csv and .tsv, else plain text with one sequence a line, where empty lines and lines that begin with ``#``
-    are passed over. A further .gz is unpacked.
+    .csv (separated by commas, semicolons or tabs, whichever the header has most of) and .tsv, else plain text
+    with one sequence a line, where empty lines and lines that begin with ``#`` are passed over. A further .gz
+    is unpacked.
 
     Args:
         path: The file.
@@ -61,9 +63,8 @@ def read_sequences(
             first faults are listed by line.
     """
     path = Path(path)
-    lines = _lines(path)
     records, faults = [], []
-    for record in _entries(path, lines, column):
+    for record in _entries(path, _text(path), column):
         sequence, reason, hint = alphabet.parse(record.sequence)
         if not reason and length is not None and len(sequence) != length:
             reason, hint = f"{len(sequence)} letters, not {length}", "Cut or leave out what is too long."
@@ -78,11 +79,11 @@ def read_sequences(
     return records
 
 
-def _lines(path: Path) -> list[str]:
+def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-        return content.decode("utf-8-sig").splitlines()
+        return content.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ParameterError(f"There is no file {path}.", hint="Check the path.") from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -91,10 +92,13 @@ def _lines(path: Path) -> list[str]:
         ) from error
 
 
-def _entries(path: Path, lines: list[str], column: str | None) -> Iterator[Record]:
+def _entries(path: Path, text: str, column: str | None) -> Iterator[Record]:
     suffix = Path(path.stem).suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
     if suffix in TABLES:
-        return _table(path, lines, TABLES[suffix], column)
+        header = text.lstrip("\r\n").partition("\n")[0]
+        separator = separator_in(header) if suffix == ".csv" else TABLES[suffix]
+        return _table(path, _rows(path, text, separator), column)
+    lines = text.splitlines()
     is_fasta = suffix in FASTA or next((line for line in lines if line.strip()), "").startswith(">")
     return _fasta(path, lines) if is_fasta else _plain(lines)
 
@@ -116,24 +120,43 @@ def _fasta(path: Path, lines: list[str]) -> Iterator[Record]:
         yield Record("".join(parts), header.strip(), line)
 
 
-def _table(path: Path, lines: list[str], separator: str, column: str | None) -> Iterator[Record]:
-    rows = csv.reader(lines, delimiter=separator)
-    header = [title.strip() for title in next(rows, [])]
-    if not header:
+def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, each with the line on which it begins."""
+    rows, begin = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), 1
+    try:
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                yield begin, row
+            begin = rows.line_num + 1
+    except csv.Error as error:
+        raise ParameterError(
+            f"{path}, line {begin}: the row that begins here is no CSV: {error}.",
+            hint='Close each quote at the end of its cell, and write "" for one within quoted text.',
+        ) from error
+
+
+def _table(path: Path, rows: Iterator[tuple[int, list[str]]], column: str | None) -> Iterator[Record]:
+    line, titles = next(rows, (0, []))
+    if not titles:
         return
+    header = [title.strip() for title in titles]
+    repeated = next((title for title in header if header.count(title) > 1), None)
+    if repeated is not None:
+        raise ParameterError(
+            f"{path}, line {line}: the column {repeated!r} is there {header.count(repeated)} times.",
+            hint="Give each column a name of its own.",
+        )
     chosen = _column(path, header, column)
     position = header.index(chosen)
-    for row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
+    for line, row in rows:
         if len(row) != len(header):
             raise ParameterError(
-                f"{path}, line {rows.line_num}: {len(row)} cells, but the header has {len(header)}.",
+                f"{path}, line {line}: {len(row)} cells, but the header has {len(header)}.",
                 hint="Is the separator right, and is text with separators quoted?",
             )
         fields = dict(zip(header, row, strict=True))
         del fields[chosen]
-        yield Record(row[position], fields.pop("name", ""), rows.line_num, fields)
+        yield Record(row[position], fields.pop("name", ""), line, fields)
 
 
 def _column(path: Path, header: list[str], column: str | None) -> str:

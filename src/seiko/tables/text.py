@@ -100,11 +100,11 @@ def _records(text: io.TextIOWrapper, separator: str | None) -> Iterator[tuple[in
         separator, before, first = named[1], 1, next(lines, "")
     if not first:
         return
-    reader = csv.reader(chain([first], lines), delimiter=separator or _separator_in(first), strict=True)
+    reader = csv.reader(chain([first], lines), delimiter=separator or separator_in(first), strict=True)
     yield from enumerate(reader, start=before + 1)
 
 
-def _separator_in(header: str) -> str:
+def separator_in(header: str) -> str:
     """Whichever of the separators the header has most of, outside of quotes."""
     outside = "".join(header.split('"')[::2])
     return max(SEPARATORS, key=outside.count)
