@@ -212,6 +212,13 @@ def test_case_and_u_do_not_make_another_design():
     assert not domain.is_valid("ACguac") and "mixed" in domain.why_invalid("ACguac")
 
 
+def test_a_design_is_stored_and_drawn_in_capitals():
+    domain = DOMAINS["parent"]
+    assert domain.to_bytes("acguag") == b"ACGTAG" and domain.from_bytes(b"acguag") == "ACGTAG"
+    assert domain.render("acguag") == domain.render("ACGTAG")
+    assert domain.from_bytes(domain.to_bytes("ACgu?-")) == "ACgu?-"  # what is none stays as it is
+
+
 def test_reasons_come_from_letters_lengths_and_constraints():
     domain = sequence_domain(FIXED, constraints=[NoStopCodon(), MaxHomopolymer(3)])
     assert domain.why_invalid("TAGACG") == "stop codon TAG at position 1"
@@ -291,6 +298,19 @@ def test_moves_stay_in_the_space_and_change_something(space):
             lengths.add(len(child))
             design = child
     assert len(others) > 50 and lengths == set(range(space.shortest, space.length + 1))
+
+
+def test_moves_read_designs_first():
+    for seed in range(9):
+        rngs = [np.random.default_rng(seed) for _ in range(4)]
+        assert DOMAINS["plain"].crossover("acguac", "GGTCGC", rngs[0]) == crossover_sequence(
+            "ACGTAC", "GGTCGC", rngs[1], space=FIXED
+        )
+        soft = mutate_sequence("acguac", rngs[2], space=FIXED)
+        assert soft == mutate_sequence("ACGTAC", rngs[3], space=FIXED)
+        assert FIXED.parse(soft) == (soft, "")
+    with pytest.raises(ParameterError, match="letter 'X' at position 6"):
+        crossover_sequence("ACGTAC", "ACGTAX", rngs[0], space=FIXED)
 
 
 def test_crossover():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from seiko.campaign import CallableFeedback, Campaign, run
+from seiko.cli.attaching import attach_sheet, read_attached
 from seiko.domains.sequence import sequence_domain
 from seiko.domains.sequence_alphabet import DNA
 from seiko.domains.sequence_space import SequenceSpace
@@ -14,6 +15,7 @@ from seiko.oracles.ehrlich import ehrlich
 from seiko.oracles.tf_binding import TFBinding, codes
 from seiko.proposers.random import RandomSampling
 from seiko.records import TrialState
+from seiko.tables import Options
 
 
 def campaign_of(path, length: int, budget: int = 24) -> Campaign[str]:
@@ -38,6 +40,26 @@ def test_infeasible_designs_are_recorded_as_such(tmp_path):
         assert trial.value == function(trial.design) >= 0
     for trial in campaign.history.infeasible:
         assert trial.state is TrialState.INFEASIBLE and trial.note == function.why_infeasible(trial.design)
+
+
+def test_designs_from_elsewhere_are_read_however_they_are_written(tmp_path):
+    function = ehrlich(4, 8, num_motifs=2, motif_length=2, alphabet="ACGT")
+    campaign = campaign_of(tmp_path / "run", 8, budget=3)
+    attached = campaign.attach(["acgtttgt", "GGUCGCGU"], charge=True)
+    assert [trial.design for trial in attached] == ["ACGTTTGT", "GGTCGCGT"]
+    assert campaign.attach(["acgtttgt"], [0.5], dry_run=True)[0].design == "ACGTTTGT"
+    campaign.attach(["acgtttgt"])  # the same again
+    by_hand = RandomSampling(campaign.domain, lambda number, generator: ["ttttgggg"])
+    run(Campaign.open(tmp_path / "run", domain=campaign.domain, proposer=by_hand), function)
+    for file, content in (("soft.csv", "design\naaaacccc\n"), ("soft.fasta", ">one\nuuuucccc\n")):
+        (tmp_path / file).write_text(content)
+        path = str(tmp_path / file)
+        sheet, designs = read_attached(campaign.domain, path, None, Options(), pending=True)
+        attach_sheet(campaign, sheet, designs, path, charge=False, pending=True, dry_run=False)
+    rows = list(campaign.export())
+    read = ["ACGTTTGT", "GGTCGCGT", "TTTTGGGG", "AAAACCCC", "TTTTCCCC"]
+    assert [row["design"] for row in rows] == [trial.design for trial in campaign.trials] == read
+    assert {row["state"] for row in rows[:3]} <= {"complete", "infeasible"}
 
 
 @pytest.fixture

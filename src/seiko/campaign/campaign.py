@@ -301,7 +301,7 @@ class Campaign(Generic[Design]):
             dry_run: Check everything and write nothing.
 
         Returns:
-            The trial of each design, in their order.
+            The trial of each design, in their order; the design is spelled as it is stored.
 
         Raises:
             ParameterError: If there are not as many readings as designs, or a design is not valid; the
@@ -321,8 +321,9 @@ class Campaign(Generic[Design]):
             note=note,
             dry_run=dry_run,
         )
-        now = time.time()
-        return [trial_of(row, design, row.seen(now)) for row, design in zip(rows, given, strict=True)]
+        now, domain = time.time(), self._domain
+        stored = (domain.from_bytes(domain.to_bytes(design)) for design in given)
+        return [trial_of(row, design, row.seen(now)) for row, design in zip(rows, stored, strict=True)]
 
     def fork(
         self,

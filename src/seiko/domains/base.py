@@ -32,8 +32,8 @@ class Domain(Generic[Design]):
         is_valid: Whether a design may be asked for at all; cheap, and never a query.
         always_valid: Whether everything decoded is valid; then nothing is decoded just to ask.
         key: Canonical identity, for duplicates.
-        to_bytes: The design as bytes, for the store.
-        from_bytes: Its inverse.
+        to_bytes: The design as bytes, for the store; other spellings of it may become one.
+        from_bytes: Its inverse, but for the spelling.
         media_type: Of those bytes.
         render: A design as an SVG or HTML fragment.
         soft_features: ``(state, condition) -> [batch, feature]`` with gradients, equal to

@@ -49,6 +49,9 @@ def sequence_domain(
 ) -> Domain[str]:
     """Sequences of one space as designs: texts in capital letters.
 
+    A text that `Alphabet.read` puts right, such as one in lower case, is the same design: it is stored and
+    drawn as that reads it.
+
     The metrics are, of the valid designs, ``diversity`` (mean share of differing positions over pairs, or
     for varying lengths mean edit distance over the longer one), ``edit_diversity`` and ``distinct``; with a
     parent ``mutations``, their mean number; with a reference ``novelty`` and the ``enrichment`` of each
@@ -97,6 +100,10 @@ def sequence_domain(
             return sequence
         return min(sequence, space.alphabet.reverse_complement(sequence))
 
+    def read(design: str) -> str:
+        sequence, reason = space.parse(design)
+        return design if reason else sequence
+
     return Domain(
         name=f"{space.alphabet.name} sequence",
         decode=space.decode,
@@ -107,9 +114,9 @@ def sequence_domain(
         is_valid=lambda design: not why_invalid(design),
         why_invalid=why_invalid,
         key=key,
-        to_bytes=str.encode,
-        from_bytes=bytes.decode,
-        render=partial(draw_sequence, parent=parent, width=CARD),
+        to_bytes=lambda design: read(design).encode(),
+        from_bytes=lambda content: read(content.decode()),
+        render=lambda design: draw_sequence(read(design), parent=parent, width=CARD),
         feature_kind=feature_kind or ("additive" if parent is None else "variants"),
         formats=FORMATS,
         figures=sequence_figures(space, parent, both_strands=both_strands),

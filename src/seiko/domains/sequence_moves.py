@@ -22,12 +22,15 @@ def mutate_sequence(
     Returns:
         Another sequence of the space, or None where the move found none.
 
+    Raises:
+        ParameterError: If the design is not a sequence of the space.
+
     Example:
         >>> from seiko.domains.sequence_alphabet import DNA
         >>> mutate_sequence("ACGT", np.random.default_rng(0), space=SequenceSpace(DNA, 4))
         'ACAG'
     """
-    letters, alphabet = list(design), space.alphabet.letters
+    letters, alphabet = list(space.read(design)), space.alphabet.letters
     if space.is_variable and rng.random() < 0.5:
         return _resized(letters, rng, space)
     chosen = rng.random(len(letters)) < (1 / max(len(letters), 1) if rate is None else rate)
@@ -57,11 +60,15 @@ def crossover_sequence(a: str, b: str, rng: np.random.Generator, *, space: Seque
     Returns:
         A sequence of the space, or None where it would be too short or too long.
 
+    Raises:
+        ParameterError: If one is not a sequence of the space.
+
     Example:
         >>> from seiko.domains.sequence_alphabet import DNA
         >>> crossover_sequence("AAAA", "TTTT", np.random.default_rng(0), space=SequenceSpace(DNA, 4))
         'TAAA'
     """
+    a, b = space.read(a), space.read(b)
     if len(a) == len(b):
         first = rng.random(len(a)) < 0.5
         return "".join(x if take else y for x, y, take in zip(a, b, first, strict=True))
