@@ -18,7 +18,7 @@ from seiko.domains.sequence_constraints import (
     NoStopCodon,
 )
 from seiko.domains.sequence_features import LearnedFeatures, SequenceFeatures
-from seiko.domains.sequence_motifs import no_restriction_sites
+from seiko.domains.sequence_motifs import ForbiddenMotifs, no_restriction_sites
 from seiko.domains.sequence_moves import crossover_sequence, mutate_sequence
 from seiko.errors import ParameterError, ShapeError
 from seiko.networks import VectorMLP
@@ -259,7 +259,12 @@ def test_metrics_by_hand():
             {"constraints": [MaxMutations("AAAAAA", 1, parent_is_design=False), GCContent(0.5, 1)]},
             "No DNA of 6 letters keeps these constraints together: .* Without MaxMutations.* there are some",
         ),
-        ({"constraints": [FixedPositions({9: "A"})]}, "No DNA of 6 letters .* Loosen it"),
+        ({"constraints": [FixedPositions({9: "A"})]}, "Position 9 with 'A' is not one of DNA of 6 letters"),
+        ({"constraints": [FixedPositions({1: "a"})]}, "Position 1 with 'a' .* letters are ACGT"),
+        (
+            {"constraints": [MaxMutations("acguac", 1)]},
+            "must be written as designs are; got 'acguac'. .* `space.read",
+        ),
         ({"constraints": [MaxMutations("ACG", 1)]}, "3 letters, not 6"),
         ({"parent": "ACGTAX"}, "letter 'X' at position 6"),
         ({"both_strands": True, "constraints": [NoStopCodon()]}, "holds for one strand"),
@@ -270,6 +275,41 @@ def test_metrics_by_hand():
 def test_domains_that_cannot_be(options, message):
     with pytest.raises(ParameterError, match=message):
         sequence_domain(FIXED, **options)
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "constraint", "message"),
+    [
+        (RNA, no_restriction_sites("EcoRI"), "written for DNA, but designs are RNA of 6 letters. Give it"),
+        (PROTEIN, ForbiddenMotifs(("RGD",)), "written for DNA, but designs are protein of 6"),
+        (DNA, ForbiddenMotifs(("RGD",), PROTEIN), "written for protein, but designs are DNA of 6"),
+        (PROTEIN, NoStopCodon(), "is about DNA or RNA, but designs are protein of 6 letters. Leave it out"),
+        (PROTEIN, GCContent(0.4, 0.6), "is about DNA or RNA"),
+    ],
+)
+def test_constraints_of_other_letters(alphabet, constraint, message):
+    with pytest.raises(ParameterError, match=message):
+        sequence_domain(SequenceSpace(alphabet, 6), constraints=[constraint])
+
+
+def test_constraints_of_the_same_letters():
+    space = SequenceSpace(RNA, 12)
+    domain = sequence_domain(
+        space, constraints=[no_restriction_sites("EcoRI", alphabet=RNA), GCContent(0, 1)]
+    )
+    assert domain.why_invalid("AAAGAAUUCAAA") == "EcoRI site at position 4 (GAAUUC)"
+    barcodes = SequenceSpace(Alphabet("barcode", "ACGT"), 6)  # the letters count, not the name
+    domain = sequence_domain(barcodes, constraints=[no_restriction_sites("EcoRI"), GCContent(0, 1)])
+    assert domain.why_invalid("GAATTC") == "EcoRI site at position 1 (GAATTC)"
+
+
+def test_a_reference_may_be_in_lower_case():
+    options = {"motifs": ["GGG"]}
+    soft, plain = (
+        sequence_domain(FIXED, reference=[r], **options).metrics["enrichment of GGG"](["GGGGGG"])
+        for r in ("gggggg", "GGGGGG")
+    )
+    assert soft == plain == 0
 
 
 def test_proteins_have_no_other_strand():

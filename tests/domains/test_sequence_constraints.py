@@ -150,6 +150,8 @@ def test_sites_that_are_palindromes_are_searched_once():
         (lambda: ForbiddenMotifs(()), "at least one motif"),
         (lambda: ForbiddenMotifs(("AJA",)), "'J', which is neither a letter of DNA"),
         (lambda: ForbiddenMotifs(("A",), Alphabet("x", "CG")), "'A', which is neither a letter of x"),
+        (lambda: ForbiddenMotifs(("A[^ACGT]",)), r"The motif A\[\^ACGT\] has .* leaves no letter of DNA"),
+        (lambda: no_restriction_sites("EcoRI", alphabet=PROTEIN), "cut DNA; got protein. Use DNA or RNA"),
         (lambda: no_restriction_sites("EcoRX"), "EcoRX: name enzymes among AatII"),
         (lambda: no_restriction_sites(), "None: name enzymes"),
         (lambda: GCContent(40, 60), "Give shares, not per cent"),

@@ -69,8 +69,8 @@ def sequence_domain(
         motifs: Whose enrichment over the reference is reported; see `Alphabet.motif`.
 
     Raises:
-        ParameterError: If the parent breaks a constraint, if no sequence keeps all of them, or if motifs
-            are given without a reference.
+        ParameterError: If a constraint is written for other letters, the parent breaks one, no sequence
+            keeps all of them, or motifs are given without a reference.
 
     Example:
         >>> from seiko.domains.sequence_constraints import MaxHomopolymer
@@ -182,10 +182,11 @@ def _metrics(
     if parent is not None and not space.is_variable:
         metrics["mutations"] = lambda designs: _mean_mutations(valid(designs), parent)
     if reference:
-        known = frozenset(map(key, reference))
-        metrics["novelty"] = lambda designs: novelty([key(d) for d in valid(designs)], known)
+        keys = frozenset(map(key, reference))
+        metrics["novelty"] = lambda designs: novelty([key(d) for d in valid(designs)], keys)
+    known = [space.parse(sequence)[0] for sequence in reference]
     for motif in motifs:
-        metrics[f"enrichment of {motif}"] = partial(_enrichment, valid, reference, space.alphabet, motif)
+        metrics[f"enrichment of {motif}"] = partial(_enrichment, valid, known, space.alphabet, motif)
     return metrics
 
 

@@ -62,6 +62,11 @@ class Alphabet:
         """Whether texts in lower case are read too: all letters are capitals."""
         return self.letters == self.letters.upper()
 
+    @property
+    def is_nucleic(self) -> bool:
+        """Whether these are bases: they have complements, or are some of A, C, G, T and U."""
+        return bool(self.complements) or set(self.letters) <= set("ACGTU")
+
     def read(self, text: str) -> str:
         """A text as a sequence of this alphabet: white space dropped, case and U or T put right.
 
@@ -142,7 +147,7 @@ class Alphabet:
         ``N[^P][ST]`` is N, then all but P, then S or T.
 
         Raises:
-            ParameterError: If the motif is empty or has another character.
+            ParameterError: If the motif is empty, has another character, or allows no letter somewhere.
 
         Example:
             >>> [len(allowed) for allowed in PROTEIN.motif("N[^P][ST]")]
@@ -161,7 +166,13 @@ class Alphabet:
         if part.startswith("["):
             inside = part[1:-1].removeprefix("^")
             letters = frozenset().union(*(self._allowed(letter, motif) for letter in inside))
-            return frozenset(self.letters) - letters if part.startswith("[^") else letters
+            if not part.startswith("[^"):
+                return letters
+            if not (others := frozenset(self.letters) - letters):
+                raise ParameterError(
+                    f"The motif {motif} has {part}, which leaves no letter of {self.name} ({self.letters})."
+                )
+            return others
         if self.synonym and part == self.synonym[0]:
             part = self.synonym[1]
         if part in self.letters:

@@ -118,10 +118,10 @@ def no_restriction_sites(*enzymes: str, alphabet: Alphabet = DNA) -> ForbiddenMo
 
     Args:
         enzymes: Names among `ENZYMES`.
-        alphabet: DNA or RNA.
+        alphabet: Of the designs: DNA, or RNA that is made from it.
 
     Raises:
-        ParameterError: If an enzyme is unknown.
+        ParameterError: If an enzyme is unknown, or the alphabet is not of bases.
 
     Example:
         >>> no_restriction_sites("EcoRI", "BsaI").why_not("AAGAGACCTT")
@@ -133,5 +133,7 @@ def no_restriction_sites(*enzymes: str, alphabet: Alphabet = DNA) -> ForbiddenMo
             f"{', '.join(unknown) or 'None'}: name enzymes among {', '.join(ENZYMES)}.",
             hint="Give another enzyme's site to ForbiddenMotifs.",
         )
+    if not alphabet.is_nucleic:
+        raise ParameterError(f"Restriction enzymes cut DNA; got {alphabet.name}.", hint="Use DNA or RNA.")
     sites = tuple(ENZYMES[name] for name in enzymes)
     return ForbiddenMotifs(sites, alphabet, names=tuple(f"{name} site" for name in enzymes))

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from seiko.domains.sequence_constraints import Constraint, MaxMutations
+from seiko.domains.sequence_constraints import (
+    Constraint,
+    FixedPositions,
+    GCContent,
+    MaxMutations,
+    NoStopCodon,
+)
+from seiko.domains.sequence_motifs import ForbiddenMotifs
 from seiko.domains.sequence_space import SequenceSpace
 from seiko.errors import ParameterError
 
@@ -111,17 +118,44 @@ def check_parent(space: SequenceSpace, parent: str, constraints: Sequence[Constr
     raise ParameterError(f"The parent breaks its own constraints: {'; '.join(reasons)}.", hint=hint + ".")
 
 
+def check_letters(space: SequenceSpace, constraint: Constraint) -> None:
+    """Refuse a constraint of other letters or positions than a space has: it would keep nothing out, or all.
+
+    Raises:
+        ParameterError: Saying how to write it for this space.
+    """
+    alphabet = space.alphabet
+    if isinstance(constraint, ForbiddenMotifs):
+        if set(constraint.alphabet.letters) != set(alphabet.letters):
+            raise ParameterError(
+                f"{constraint!r} is written for {constraint.alphabet.name}, but designs are {space}.",
+                hint="Give it their alphabet, with `alphabet`.",
+            )
+    elif isinstance(constraint, NoStopCodon | GCContent):
+        if not alphabet.is_nucleic:
+            raise ParameterError(
+                f"{constraint!r} is about DNA or RNA, but designs are {space}.", hint="Leave it out."
+            )
+    elif isinstance(constraint, FixedPositions):
+        space.allowed(constraint.letters)
+    elif isinstance(constraint, MaxMutations) and space.read(constraint.parent) != constraint.parent:
+        raise ParameterError(
+            f"The parent of MaxMutations must be written as designs are; got {constraint.parent!r}.",
+            hint=f"Its letters are {alphabet.letters}: give `space.read(parent)`.",
+        )
+
+
 def check_constraints(space: SequenceSpace, constraints: Sequence[Constraint]) -> None:
-    """Refuse constraints that no sequence keeps, and parents that break the others.
+    """Refuse constraints of other letters, that no sequence keeps, and parents that break the others.
 
     Raises:
         ParameterError: Naming a constraint without which there is a design, where a single one is to blame.
     """
     for constraint in constraints:
-        if isinstance(constraint, MaxMutations):
-            space.read(constraint.parent)
-            if constraint.parent_is_design:
-                check_parent(space, constraint.parent, constraints)
+        check_letters(space, constraint)
+    for constraint in constraints:
+        if isinstance(constraint, MaxMutations) and constraint.parent_is_design:
+            check_parent(space, constraint.parent, constraints)
     found, certain = find_design(space, constraints)
     if found is None and certain:
         listed = "; ".join(map(repr, constraints))
