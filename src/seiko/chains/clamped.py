@@ -119,9 +119,9 @@ class Clamped:
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """As the process does, but what is given stays, and noise is of allowed kinds.
 
-        Kinds of the data that are not allowed are replaced by allowed ones, evenly drawn.
+        Kinds of the data that are not allowed are replaced by the first that is.
         """
-        given, data = self.given.to(data.device), self._admitted(data, generator)
+        given, data = self.given.to(data.device), self._admitted(data)
         if isinstance(self.process, Masked):
             return self._mask_free(data, step, generator)
         if isinstance(self.process, Absorbing):
@@ -133,15 +133,11 @@ class Clamped:
         changed = changed < self.process.time(step, data)[:, None]
         return torch.where(changed[..., None], noise, data)
 
-    def _admitted(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _admitted(self, data: Tensor) -> Tensor:
         allowed = self.allowed.to(data.device)
-        wrong = ~(data[..., : self.kinds].bool() & allowed).any(-1)
-        if not wrong.any():
-            return data
-        logits = torch.where(allowed, 0.0, -torch.inf).expand(len(data), -1, -1)
-        drawn = Categorical.from_logits(logits).sample(generator).to(data)
-        drawn = torch.nn.functional.pad(drawn, (0, data.shape[-1] - self.kinds))
-        return torch.where(wrong[..., None], drawn, data)
+        wrong = ~(data[..., : self.kinds].bool() & allowed).any(-1, keepdim=True)
+        first = torch.nn.functional.one_hot(allowed.int().argmax(1), data.shape[-1]).to(data)
+        return torch.where(wrong, first, data)
 
     def _mask_free(self, data: Tensor, step: Tensor, generator: torch.Generator | None) -> Tensor:
         order = torch.rand((len(data), self.length), generator=generator, device=data.device)
