@@ -27,6 +27,13 @@ RULES = MoleculeRules()
         ("C[C@H](C)O", "no stereocentre"),
         ("C/C=C(C)/C", "mark no stereo bond"),
         ("F/C(Cl)=C(/F)\\F", "mark no stereo bond"),
+        ("C/C=C/C(/F)=C(/F)F", "mark no stereo bond"),
+        ("[H]/C(C)=C(/C)C", "mark no stereo bond"),
+        ("C1CC/C=C/C1", "mark no stereo bond"),
+        ("[CH3:1][C@H](O)[CH3:2]", "no stereocentre"),
+        ("C/C=C([CH3:1])/[CH3:2]", "mark no stereo bond"),
+        ("CCO CCN", "white space inside"),
+        ("CCO\tethanol", "white space inside"),
         (INVALID + "still masked", "still masked"),
     ],
 )
@@ -52,6 +59,29 @@ def test_marks_that_say_something_are_kept(smiles):
     assert MoleculeRules(stereo="drop").read(smiles) == (Chem.CanonSmiles(smiles, useChiral=0), "")
 
 
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        "C/C=C/C1=C(/C=C/C)CCCC1",  # the ring's double bond stands between marks of its neighbours
+        "C/C=C/c1ccccc1/C=C/C",
+        "C/C=C/C(/C=C/C)=C(C)C",
+        "COCCNC(=O)/C(C#N)=C/C1=C(N2CCOCC2)C(=C\\c2ccccc2)/CC1",
+        "C/C=C\\F",
+    ],
+)
+def test_every_spelling_of_stereo_bonds_is_one_design(smiles):
+    mol = Chem.MolFromSmiles(smiles)
+    kekule = Chem.Mol(mol)
+    Chem.Kekulize(kekule, clearAromaticFlags=True)
+    spellings = [
+        *Chem.MolToRandomSmilesVect(mol, 20, randomSeed=1),
+        *Chem.MolToRandomSmilesVect(kekule, 20, randomSeed=1, kekuleSmiles=True),
+        Chem.MolToSmiles(mol, allHsExplicit=True),
+        Chem.MolToSmiles(Chem.AddHs(mol)),
+    ]
+    assert {RULES.read(text) for text in spellings} == {(Chem.CanonSmiles(smiles), "")}
+
+
 def test_stereoisomers_are_different_or_one():
     pair = ("C[C@H](F)O", "C[C@@H](F)O")
     assert len({RULES.key(s) for s in pair}) == 2
@@ -70,7 +100,9 @@ def test_charges():
 def test_limits_and_map_numbers():
     assert MoleculeRules(max_atoms=2).why_not("CCO") == "3 heavy atoms, at most 2 fit"
     assert MoleculeRules(max_length=None).why_not("C" * 501) == ""
-    assert RULES.key("[CH3:7]CO") == "CCO"
+    assert RULES.key("[CH3:7]CO") == RULES.key("[H:1]CCO") == RULES.key(" CCO\n") == "CCO"
+    assert RULES.key("[CH3:1][CH](O)[CH3:2]") == "CC(C)O"
+    assert RULES.key("[CH3:1][C@H:10](F)[OH:0]") == RULES.key("C[C@H](F)O")
 
 
 def test_bad_rules():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -33,6 +34,16 @@ def parsed(smiles: str, *, sanitize: bool = True) -> Any:
     """The RDKit molecule of a SMILES, or None where RDKit cannot read it; nothing is printed."""
     with rdkit_module("rdkit.rdBase").BlockLogs():
         return rdkit_module().MolFromSmiles(smiles, sanitize=sanitize)
+
+
+def unmapped(smiles: str) -> str:
+    """A SMILES without atom-map numbers: they say nothing of the molecule, but make equal atoms differ.
+
+    Example:
+        >>> unmapped("[CH3:1]C([*:2])=O")
+        '[CH3]C([*])=O'
+    """
+    return re.sub(r":\d+\]", "]", smiles)
 
 
 def readable(design: str) -> Any:
@@ -108,6 +119,9 @@ def _read(smiles: str, rules: MoleculeRules) -> tuple[str, str]:
         return "", smiles.removeprefix(INVALID)
     if rules.max_length is not None and len(smiles) > rules.max_length:
         return "", f"{len(smiles)} characters, at most {rules.max_length} are read"
+    if len(smiles.split()) > 1:
+        return "", "white space inside: a design is one SMILES, without a name"
+    smiles = unmapped(smiles)
     mol = parsed(smiles)
     reason = UNREADABLE if mol is None else misfit(mol, rules)
     if not reason and rules.stereo == "keep":
@@ -116,8 +130,6 @@ def _read(smiles: str, rules: MoleculeRules) -> tuple[str, str]:
         return "", reason
     if rules.stereo == "drop":
         rdkit_module().RemoveStereochemistry(mol)
-    for atom in mol.GetAtoms():
-        atom.SetAtomMapNum(0)
     return rdkit_module().MolToSmiles(mol), ""
 
 
@@ -162,16 +174,18 @@ def misplaced_stereo(smiles: str, mol: Any) -> str:
     if marked > sum(atom.GetChiralTag() != none for atom in mol.GetAtoms()):
         return "a stereo mark (@) on an atom that is no stereocentre"
     slanted = (chem.BondDir.ENDUPRIGHT, chem.BondDir.ENDDOWNRIGHT)
-    marked_ends = {
-        end.GetIdx()
-        for bond in drawn.GetBonds()
-        if bond.GetBondDir() in slanted
-        for end in (bond.GetBeginAtom(), bond.GetEndAtom())
-    }
-    asked = sum(
-        bond.GetBondType() == chem.BondType.DOUBLE
-        and {bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()} <= marked_ends
-        for bond in drawn.GetBonds()
+    heavy, drawn_heavy = (
+        [atom.GetIdx() for atom in graph.GetAtoms() if atom.GetAtomicNum() != 1] for graph in (mol, drawn)
     )
-    given = sum(bond.GetStereo() > chem.BondStereo.STEREOANY for bond in mol.GetBonds())
-    return "stereo marks (/ or \\) that contradict each other or mark no stereo bond" if asked > given else ""
+    place = dict(zip(drawn_heavy, heavy, strict=True))  # RDKit takes hydrogens out and keeps the order
+    stereo = {
+        i for bond in mol.GetBonds() if bond.GetStereo() > chem.BondStereo.STEREOANY for i in _ends(bond)
+    }
+    for bond in drawn.GetBonds():
+        if bond.GetBondDir() in slanted and stereo.isdisjoint(place.get(i) for i in _ends(bond)):
+            return "stereo marks (/ or \\) that contradict each other or mark no stereo bond"
+    return ""
+
+
+def _ends(bond: Any) -> tuple[int, int]:
+    return bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
