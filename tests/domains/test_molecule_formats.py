@@ -32,6 +32,53 @@ def test_data_fields_of_sd_files_come_back(tmp_path):
     assert record.name == "ethanol" and dict(record.properties) == {"score": "1.5", "plate": "A 3"}
 
 
+def test_data_fields_come_back_as_they_were_written(tmp_path):
+    fields = {
+        "ID": "00123",
+        "batch": "1e5",
+        "lot": "1.10",
+        "empty": "",
+        "lines": " a\n>  <b>\n  c",
+        "ü>": "µ ",
+    }
+    write_molecules(tmp_path / "a.sdf", [MoleculeRecord("CCO", "ethanol", fields)])
+    (record,), _ = read_molecules(tmp_path / "a.sdf")
+    assert record.properties == fields
+    write_molecules(tmp_path / "b.sdf", [record])
+    assert (tmp_path / "b.sdf").read_text() == (tmp_path / "a.sdf").read_text()
+
+
+@pytest.mark.parametrize("value", ["a\n\nb", "\na", "a\n", "\n", "a\r\nb", "a\n$$$$", "$$$$"])
+def test_what_an_sd_file_cannot_hold(tmp_path, value, capfd):
+    mol = Chem.MolFromSmiles("C")
+    mol.SetProp("note", value)
+    for molecule in (MoleculeRecord("C", "one", {"note": value}), mol):
+        with pytest.raises(ParameterError, match=r"cannot hold the data field 'note'.*Take out"):
+            write_molecules(tmp_path / "a.sdf", ["CC", molecule])
+    with pytest.raises(ParameterError, match="cannot hold the name"):
+        write_molecules(tmp_path / "a.sdf", [MoleculeRecord("C", value)])
+    for key in ("", "_private", f"a\n{value}"):
+        with pytest.raises(ParameterError, match="data field of the name"):
+            write_molecules(tmp_path / "a.sdf", [MoleculeRecord("C", "one", {key: "1"})])
+    assert not (tmp_path / "a.sdf").exists() and capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["a.smi", "a.sdf"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, name):
+    write_molecules(tmp_path / name, RECORDS[:2])
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
+    records, _ = read_molecules(tmp_path / name)
+    assert [(r.smiles, r.name) for r in records] == [(r.smiles, r.name) for r in RECORDS[:2]]
+
+
+def test_the_first_of_several_conformers_is_written(tmp_path):
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    AllChem.EmbedMultipleConfs(mol, 2, randomSeed=1)
+    write_molecules(tmp_path / "a.sdf", [mol])
+    (again,) = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
+    assert again.GetConformer().GetPositions() == pytest.approx(mol.GetConformer(0).GetPositions(), abs=1e-3)
+
+
 def test_coordinates_in_space_are_kept_and_give_the_stereochemistry(tmp_path):
     mol = Chem.AddHs(Chem.MolFromSmiles("C[C@H](F)O"))
     AllChem.EmbedMolecule(mol, randomSeed=1)

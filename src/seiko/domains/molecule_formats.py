@@ -93,7 +93,7 @@ def read_molecules(
 def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ParameterError(f"{path} cannot be read as text: {error}.") from error
 
@@ -132,22 +132,27 @@ def _sd_entry(block: str, line: int) -> tuple[MoleculeRecord, str]:
         return found, "empty"
     if mol.GetNumConformers() and mol.GetConformer().Is3D():
         rdkit_module().AssignStereochemistryFrom3D(mol)
-    properties = {str(key): str(value) for key, value in mol.GetPropsAsDict().items()}
-    return MoleculeRecord(rdkit_module().MolToSmiles(mol), name, properties, line), ""
+    return MoleculeRecord(rdkit_module().MolToSmiles(mol), name, _fields(mol), line), ""
+
+
+def _fields(mol: Any) -> dict[str, str]:
+    """The data fields of an RDKit molecule as text: RDKit's own reading of numbers would change them."""
+    return {key: mol.GetProp(key) for key in mol.GetPropNames()}
 
 
 def write_molecules(path: str | Path, molecules: Sequence[str | MoleculeRecord | Any]) -> None:
     """Write a .smi or .sdf file, whole or not at all; ".gz" after it compresses.
 
     In an SD file a SMILES is drawn in two dimensions, an RDKit molecule with a conformer keeps it (a docked
-    pose, for instance), and data fields are written.
+    pose, for instance; the first of several), and data fields are written.
 
     Args:
         path: Ends in one of `FORMATS`, or that and ".gz".
         molecules: SMILES, `MoleculeRecord`, or RDKit molecules (named by their property "_Name").
 
     Raises:
-        ParameterError: If the ending is another, or RDKit cannot read a SMILES; nothing is written then.
+        ParameterError: If the ending is another, RDKit cannot read a SMILES, or an SD file cannot hold a name
+            or a data field; nothing is written then.
     """
     path = Path(path)
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
@@ -159,15 +164,13 @@ def write_molecules(path: str | Path, molecules: Sequence[str | MoleculeRecord |
 
 
 def _molecule(given: str | MoleculeRecord | Any) -> Any:
-    """An RDKit molecule with the name and the data fields of what was given."""
+    """An RDKit molecule with the name of what was given."""
     if isinstance(given, str):
         return readable(given)
     if not isinstance(given, MoleculeRecord):
         return given
     mol = readable(given.smiles)
     mol.SetProp("_Name", given.name)
-    for key, value in given.properties.items():
-        mol.SetProp(str(key), str(value))
     return mol
 
 
@@ -183,7 +186,30 @@ def _smiles_line(given: str | MoleculeRecord | Any) -> str:
 
 def _sd_text(given: str | MoleculeRecord | Any) -> str:
     mol = rdkit_module().Mol(_molecule(given))
+    fields = given.properties if isinstance(given, MoleculeRecord) else _fields(mol)
+    _check_sd(mol.GetProp("_Name") if mol.HasProp("_Name") else "", fields)
+    for key, value in fields.items():
+        mol.SetProp(str(key), str(value))
     if not mol.GetNumConformers():
         rdkit_module("rdkit.Chem.rdDepictor").Compute2DCoords(mol)
         rdkit_module().WedgeMolBonds(mol, mol.GetConformer())
     return str(rdkit_module().SDWriter.GetText(mol))
+
+
+def _check_sd(name: str, fields: Mapping[str, Any]) -> None:
+    """Refuse what would end a name, a data field or the record too early, or be left out."""
+    if (name and name.splitlines() != [name]) or name.startswith("$$$$"):
+        raise ParameterError(f"An SD file cannot hold the name {name!r}.", hint="Write it on one line.")
+    for key, value in fields.items():
+        key, text = str(key), str(value)
+        if key.splitlines() != [key] or key.startswith("_"):
+            raise ParameterError(
+                f"An SD file cannot hold a data field of the name {key!r}.",
+                hint='Name it in one line that is not empty and does not start with "_".',
+            )
+        ends_record = any(line.startswith("$$$$") for line in text.splitlines())
+        if "\r" in text or (text and "\n\n" in f"\n{text}\n") or ends_record:
+            raise ParameterError(
+                f"An SD file cannot hold the data field {key!r}: {text[:60]!r}.",
+                hint="Take out empty lines, carriage returns, and lines that start with $$$$.",
+            )
