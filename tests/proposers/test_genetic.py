@@ -270,6 +270,15 @@ def test_moves_without_a_place_give_none(monkeypatch):
     assert crossover_molecule("C", "CC", rng) is None
 
 
+@pytest.mark.parametrize("salt", ["[Na+].[Cl-]", "C1CC2CC1C2.[Na+]", "CC.CC"])
+def test_parents_of_several_fragments_have_no_children(salt):
+    allowed = {"num_atoms": None, "elements": ("C", "O", "Na", "Cl"), "charges": True}
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        assert crossover_molecule(salt, "C1CC1O", rng, **allowed) is None
+        assert crossover_molecule("C1CC1O", salt, rng, **allowed) is None
+
+
 def test_crossover_joins_parts_of_both():
     rng = np.random.default_rng(0)
     assert {crossover_molecule("CC", "OO", rng) for _ in range(30)} - {None} == {"CO"}

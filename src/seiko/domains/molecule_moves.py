@@ -80,7 +80,8 @@ def crossover_molecule(
         charges: Whether the result may have charged atoms.
 
     Returns:
-        Canonical SMILES of the joined molecule, or None where none of a few tries was one.
+        Canonical SMILES of the joined molecule, or None where none of a few tries was one, or a parent has
+        several fragments.
 
     Raises:
         ParameterError: If RDKit cannot read one of the two.
@@ -90,6 +91,8 @@ def crossover_molecule(
         'CO'
     """
     first, second = _editable(a), _editable(b)
+    if any(len(rdkit_module().GetMolFrags(parent)) > 1 for parent in (first, second)):
+        return None
     for _ in range(TRIES):
         cut = (_bond_outside_rings, _two_bonds_of_a_ring)[rng.integers(2)]
         left, right = _part(first, cut, rng), _part(second, cut, rng)
