@@ -17,6 +17,9 @@ from seiko.networks import RecurrentSequence
 SCAFFOLDS = ("*c1ccccc1", "O=C(*)c1ccccc1", "*N1CCN(c2ccccc2)CC1", "Nc1ncnc2[nH]cc(*)c12", "C[C@@H](*)C(=O)N")
 CODEC = SmilesTokens(learn_tokens([*(s.replace("*", "C") for s in SCAFFOLDS), "CCl"] * 3, 40, least=1), 24)
 
+MARKED = SmilesTokens((*"CNOF()=/\\1234", "[C@H]", "[C@@H]"), 40)
+"""Every symbol of the scaffolds with stereo marks below."""
+
 
 def grown_by_hand(scaffold: str, atomic_number: int) -> str:
     """The scaffold with an atom in its open place."""
@@ -61,6 +64,44 @@ def test_molecules_without_the_scaffold_are_invalid():
     assert domain.why_invalid("CCC") == "the scaffold c1ccccc1 is absent"
     assert domain.why_invalid("CC(") == "RDKit cannot read it"
     assert scaffold_filter("CC(=O)N*")("CC(=O)NC") == ""
+
+
+ALANINE, MIRRORED = "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"
+
+
+@pytest.mark.parametrize(
+    ("scaffold", "holding", "others"),
+    [
+        # its mirror image and its unmarked form are other molecules; glycine and the malonate have no centre
+        (
+            "*[C@H](N)C(=O)O",
+            [ALANINE, "C[C@](F)(N)C(=O)O", "NCC(=O)O", "OC(=O)C(N)C(=O)O"],
+            [MIRRORED, "CC(N)C(=O)O"],
+        ),
+        ("*C(N)C(=O)O", [ALANINE, MIRRORED, "CC(N)C(=O)O", "NCC(=O)O"], ["CC(N)C"]),
+        ("*CC[C@H](C)N", ["CC[C@H](C)N", "OCC[C@H](C)N"], ["CC[C@@H](C)N", "OCC[C@@H](C)N"]),
+        ("*/C=C/C", ["F/C=C/C", "C=CC", "CC=C(F)F"], ["F/C=C\\C", "FC=CC"]),
+        ("*[C@H]1CC[C@@H](C)CC1", ["O[C@H]1CC[C@@H](C)CC1", "CC1CCCCC1"], ["O[C@H]1CC[C@H](C)CC1"]),
+    ],
+)
+def test_the_stereo_marks_of_a_scaffold_are_kept(scaffold, holding, others):
+    domain = growing_domain(smiles_domain(MARKED.decode), MARKED, scaffold)
+    assert {design: domain.why_invalid(design) for design in holding} == dict.fromkeys(holding, "")
+    assert not any(map(domain.is_valid, others))
+
+
+def test_marks_that_are_lost_are_the_reason():
+    why_not = scaffold_filter("*[C@H](N)C(=O)O")
+    assert why_not(MIRRORED) == "the scaffold *[C@H](N)C(=O)O is there, but not with its stereo marks"
+    assert why_not("CCO") == "the scaffold NCC(=O)O is absent"
+
+
+@pytest.mark.parametrize("dummy", ["[*:1]", "[1*]", "[2*:3]"])
+def test_notations_of_an_open_place(dummy):
+    scaffold = f"{dummy}c1ccccc1"
+    assert beginnings(scaffold) == beginnings("*c1ccccc1")
+    domain = growing_domain(smiles_domain(CODEC.decode), CODEC, scaffold)
+    assert domain.is_valid("CCc1ccccc1") and not domain.is_valid("CCC")
 
 
 @pytest.mark.parametrize("bad", ["c1ccccc1", "*CC*", "*", "*=C", "CC(", "C*C"])

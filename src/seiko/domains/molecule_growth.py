@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seiko.domains.base import Domain
 from seiko.domains.molecule_filters import smarts
-from seiko.domains.molecule_identity import parsed, rdkit_module
+from seiko.domains.molecule_identity import parsed, rdkit_module, unmapped
 from seiko.domains.molecule_tokens import SmilesTokens
 from seiko.errors import ParameterError
 from seiko.typing import Condition
@@ -23,7 +24,7 @@ def beginnings(scaffold: str, *, kekule: bool = False, seed: int = 0) -> list[st
     """Spellings of a scaffold after which whatever is written next is bound to its open atom, shortest first.
 
     Args:
-        scaffold: A SMILES with one ``*`` where it is to be grown.
+        scaffold: A SMILES with one ``*`` where it is to be grown; ``[*:1]`` and ``[1*]`` are the same.
         kekule: Without aromatic atoms, as `SmilesTokens` with `kekule` writes.
         seed: Of the random spellings that are tried.
 
@@ -35,8 +36,8 @@ def beginnings(scaffold: str, *, kekule: bool = False, seed: int = 0) -> list[st
         >>> beginnings("*c1ccccc1")[0], beginnings("CC(=O)N*")[0]
         ('c1ccccc1', 'CC(=O)N')
     """
-    mol = parsed(scaffold)
-    open_atoms = [] if mol is None else [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+    mol = _opened(scaffold)
+    open_atoms = [] if mol is None else _open_atoms(mol)
     if len(open_atoms) != 1 or open_atoms[0].GetDegree() != 1 or mol.GetNumAtoms() < 2:
         raise ParameterError(
             f"A scaffold is a SMILES with one `*`, bound to one atom, where it is grown; got {scaffold!r}.",
@@ -92,13 +93,77 @@ def _drawn(allowed: Tensor) -> Callable[[int, torch.Generator | None], Condition
 
 
 def scaffold_filter(scaffold: str) -> Callable[[str], str]:
-    """Why a readable SMILES does not hold the scaffold, grown or not, "" where it does."""
-    mol = parsed(scaffold)
-    core = rdkit_module().DeleteSubstructs(mol, smarts("[#0]"))
-    pattern = rdkit_module().MolToSmiles(core)
+    """Why a readable SMILES does not hold the scaffold, grown or not, "" where it does.
+
+    A scaffold with stereo marks is held only with them, and with something grown or as it is. A mark asks for
+    nothing where the design has no stereocentre, for instance where it grew what stands on the other side.
+    """
+    chem = rdkit_module()
+    mol = _opened(scaffold)
+    core = chem.DeleteSubstructs(mol, smarts("[#0]"))
+    pattern, marked, ungrown = chem.MolToSmiles(core), _places(mol, given=True), _ungrown(mol)
+    query = _any_atom_grown(mol)
+    matching = chem.SubstructMatchParameters()
+    matching.useChirality = matching.specifiedStereoQueryMatchesUnspecified = True
+    matching.uniquify = False
+
+    def keeps_marks(found: Any) -> bool:
+        undecided = _places(found, given=False)
+        return any(
+            undecided.isdisjoint(frozenset(match[i] for i in place) for place in marked)
+            for match in found.GetSubstructMatches(query, matching)
+        )
 
     def why_not(design: str) -> str:
-        found: Sequence[int] = parsed(design).GetSubstructMatch(core)
-        return "" if found else f"the scaffold {pattern} is absent"
+        found = parsed(design)
+        if not found.HasSubstructMatch(core):
+            return f"the scaffold {pattern} is absent"
+        if not marked or chem.MolToSmiles(found) == ungrown or keeps_marks(found):
+            return ""
+        return f"the scaffold {chem.MolToSmiles(mol)} is there, but not with its stereo marks"
 
     return why_not
+
+
+def _opened(scaffold: str) -> Any:
+    """The RDKit molecule of a scaffold with plain dummy atoms, or None where RDKit cannot read it."""
+    mol = parsed(unmapped(scaffold))
+    for atom in [] if mol is None else _open_atoms(mol):
+        atom.SetIsotope(0)
+    return mol
+
+
+def _open_atoms(mol: Any) -> list[Any]:
+    return [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+
+
+def _ungrown(mol: Any) -> str:
+    """Canonical SMILES of a scaffold with a hydrogen in its open place."""
+    closed = rdkit_module().Mol(mol)
+    for atom in _open_atoms(closed):
+        atom.SetAtomicNum(1)
+    every = rdkit_module().RemoveHsParameters()
+    every.removeDefiningBondStereo = True
+    return str(rdkit_module().CanonSmiles(rdkit_module().MolToSmiles(rdkit_module().RemoveHs(closed, every))))
+
+
+def _any_atom_grown(mol: Any) -> Any:
+    """A query of a scaffold: any atom in its open place, by any bond."""
+    chem = rdkit_module()
+    query = chem.RWMol(mol)
+    for atom in _open_atoms(query):
+        query.ReplaceBond(atom.GetBonds()[0].GetIdx(), chem.BondFromSmarts("~"))
+        query.ReplaceAtom(atom.GetIdx(), chem.AtomFromSmarts("*"))
+    return query
+
+
+def _places(mol: Any, *, given: bool) -> set[frozenset[int]]:
+    """The atoms of each stereocentre and each end pair of a stereo bond whose form is given, or is not."""
+    chem = rdkit_module()
+    places = set()
+    for info in chem.FindPotentialStereo(mol):
+        if (info.specified == chem.StereoSpecified.Specified) == given:
+            bond = mol.GetBondWithIdx(info.centeredOn) if info.type == chem.StereoType.Bond_Double else None
+            ends = [info.centeredOn] if bond is None else [bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()]
+            places.add(frozenset(ends))
+    return places
