@@ -6,6 +6,7 @@ import gzip
 import math
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,6 +143,31 @@ def test_a_seed_without_a_pose_does_not_spoil_the_others(stand_in):
     assert found.value == pytest.approx(5.1) and "does not fit into the box: best pose 5.0" in found.note
 
 
+@pytest.mark.parametrize(
+    ("design", "state", "note"),
+    [
+        ("crash first", TrialState.COMPLETE, "1 runs without result: the docking process ended"),
+        ("crash first, large", TrialState.FAILED, "the docking process ended"),
+        ("crash first, flat", TrialState.FAILED, "the docking process ended"),
+        ("crash first, salt", TrialState.INFEASIBLE, "disconnected"),
+        ("large", TrialState.INFEASIBLE, "it does not fit into the box"),
+    ],
+)
+def test_a_molecule_is_infeasible_where_no_seed_could_have_docked_it(stand_in, design, state, note):
+    """A crash of one seed says nothing of the molecule, unless its structure is refused anyway."""
+    with Docking(POCKET, seeds=(1, 2, 3)) as feedback:
+        (found,) = feedback.evaluate([design])
+    assert found.state is state and note in found.note
+    assert state is TrialState.COMPLETE or found.note.startswith(note)
+
+
+def test_a_single_string_is_no_list_of_designs(stand_in):
+    with Docking(POCKET) as feedback:
+        for verb in (feedback.evaluate, feedback.dock):
+            with pytest.raises(ParameterError, match=r"got one string, 'CCO'\. Write \[design\]"):
+                verb("CCO")
+
+
 def test_nothing_to_dock(stand_in):
     assert Docking(POCKET).evaluate([]) == []
 
@@ -185,6 +211,14 @@ def test_what_cannot_be_docked(smiles, reason):
     pytest.importorskip("meeko", reason="docking needs the extra `docking`")
     with pytest.raises(UndockableError, match=reason):
         prepare_ligand(smiles)
+
+
+def test_limits_are_told_apart_from_what_another_seed_may_change():
+    pytest.importorskip("meeko", reason="docking needs the extra `docking`")
+    engine, limits = SimpleNamespace(set_ligand_from_string=None), docking_worker.LigandLimits()
+    strained = "C[C@]12C[C@@]1(C)C2"
+    answers = [docking_worker.dock(engine, s, 1, {}, limits) for s in ("CN.OC=O", "C" * 40, strained)]
+    assert [answer.get("refused") for answer in answers] == [True, True, False], answers
 
 
 def test_an_impossible_form_has_no_structure():

@@ -100,14 +100,23 @@ def check_designs(designs: Sequence[str], alphabet: str, length: int | None = No
         seiko.errors.ParameterError: Design 1 ('ACGU') has the letter 'U' at position 4; DNA has only ACGT. \
 Write T for U: design.replace("U", "T").
     """
-    if isinstance(designs, str):
-        raise ParameterError(
-            f"A list of designs is needed; got one string, {_shown(designs)}.", hint="Write [design]."
-        )
+    refuse_one_string(designs)
     for number, design in enumerate(designs, 1):
         message, hint = what_is_wrong(design, alphabet, length)
         if message:
             raise ParameterError(f"Design {number} ({_shown(design)}) {message}", hint=hint)
+
+
+def refuse_one_string(designs: Sequence[str]) -> None:
+    """Refuse one design where a list of designs is needed: its letters would be read as designs.
+
+    Raises:
+        ParameterError: If `designs` is a string.
+    """
+    if isinstance(designs, str):
+        raise ParameterError(
+            f"A list of designs is needed; got one string, {_shown(designs)}.", hint="Write [design]."
+        )
 
 
 def what_is_wrong(design: object, alphabet: str, length: int | None = None) -> tuple[str, str]:

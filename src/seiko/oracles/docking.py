@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from seiko.errors import ParameterError
+from seiko.oracles.base import refuse_one_string
 from seiko.oracles.docking_process import DockingProcess
 from seiko.oracles.ligands import LigandLimits
 from seiko.oracles.receptors import Receptor
@@ -56,8 +57,8 @@ class Docked:
         smiles: The molecule.
         energies: Best energy in kcal/mol by seed, of the runs that ended.
         poses: Best pose by seed, as PDBQT.
-        faults: Why other runs have no energy, by seed.
-        is_infeasible: Whether the faults are a property of the molecule.
+        faults: Why other runs have no energy, by seed; first what is told where no run has one.
+        is_infeasible: Whether that is a property of the molecule: the limits refuse it, or all seeds find so.
         seconds: Computing time of all runs.
     """
 
@@ -77,7 +78,8 @@ class Docked:
     def observation(self) -> Observation:
         """The reward ``-mean energy`` in kcal/mol with its standard error, or the reason why there is none.
 
-        It is infeasible where no seed found a pose below 0: the molecule does not fit into the box.
+        It is infeasible where the limits refuse the structure, or every seed found it infeasible: a best pose
+        not below 0, for instance, does not fit into the box. Otherwise a seed that failed makes it failed.
         """
         fault = next(iter(self.faults.values()), "")
         if not self.energies:
@@ -171,9 +173,10 @@ class Docking:
         """Energies and poses of each design, in their order.
 
         Raises:
-            ParameterError: If Vina cannot use the receptor.
+            ParameterError: If the designs are one string, or Vina cannot use the receptor.
             MissingDependencyError: If vina or meeko is not installed.
         """
+        refuse_one_string(designs)
         results = [Docked(str(design)) for design in designs]
         jobs: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
         for row in range(len(designs)):
@@ -210,12 +213,17 @@ class Docking:
     def _merged(self, docked: Docked, row: int, answers: dict[tuple[int, int], dict[str, Any]]) -> Docked:
         own = {seed: fitting(answers[row, seed]) for seed in self.seeds}
         good = {seed: a for seed, a in own.items() if "energy" in a}
+        lost = {seed: a for seed, a in own.items() if seed not in good}
+        is_infeasible = not good and (
+            all("infeasible" in a for a in lost.values()) or any(a.get("refused") for a in lost.values())
+        )
+        decisive = sorted(lost, key=lambda seed: ("infeasible" in lost[seed]) != is_infeasible)
         return Docked(
             docked.smiles,
             {seed: a["energy"] for seed, a in good.items()},
             {seed: a["pose"] for seed, a in good.items()},
-            {s: a.get("infeasible") or a["failed"] for s, a in own.items() if s not in good},
-            any("infeasible" in a for a in own.values()),
+            {seed: lost[seed].get("infeasible") or lost[seed]["failed"] for seed in decisive},
+            is_infeasible,
             sum(a.get("seconds", 0.0) for a in own.values()),
         )
 

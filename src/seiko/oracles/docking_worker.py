@@ -57,7 +57,10 @@ def said(error: Exception) -> str:
 def dock(
     engine: Any, smiles: str, seed: int, fidelity: Mapping[str, int], limits: LigandLimits
 ) -> dict[str, Any]:
-    """The answer for one molecule and one seed: energy in kcal/mol and pose, or the fault and its kind."""
+    """The answer for one molecule and one seed: energy in kcal/mol and pose, or the fault and its kind.
+
+    What is infeasible is "refused" where no other seed can change it.
+    """
     started = time.perf_counter()
     try:
         engine.set_ligand_from_string(prepare_ligand(smiles, seed=seed, limits=limits))
@@ -65,7 +68,7 @@ def dock(
         energy = float(engine.energies(n_poses=1)[0][0])
         answer: dict[str, Any] = {"energy": energy, "pose": engine.poses(n_poses=1)}
     except UndockableError as error:
-        answer = {"infeasible": error.message}
+        answer = {"infeasible": error.message, "refused": bool(limits.why_not(smiles))}
     except Exception as error:  # whatever Vina or RDKit raises is this molecule's failure, not the worker's
         answer = {"failed": said(error)}
     return answer | {"seconds": time.perf_counter() - started}

@@ -30,6 +30,16 @@ class LigandLimits:
     rules: MoleculeRules = MoleculeRules(VINA_ELEMENTS, max_atoms=80, max_length=300)
     max_torsions: int = 24
 
+    def why_not(self, smiles: str) -> str:
+        """The reason why a SMILES is not docked, whatever the seed; "" where it is tried."""
+        return self.rules.why_not(smiles) or self.why_too_flexible(_rotatable(smiles))
+
+    def why_too_flexible(self, torsions: int) -> str:
+        """The reason why so many rotatable bonds are too many, "" where they are not."""
+        if torsions <= self.max_torsions:
+            return ""
+        return f"{torsions} rotatable bonds, at most {self.max_torsions} are docked"
+
 
 def meeko() -> Any:
     """The package meeko; MissingDependencyError where it cannot be imported."""
@@ -81,10 +91,8 @@ def prepare_ligand(smiles: str, *, seed: int = 1, limits: LigandLimits | None = 
         MissingDependencyError: If meeko is not installed.
     """
     limits = limits or LigandLimits()
-    reason = limits.rules.why_not(smiles)
-    if reason:
+    if reason := limits.why_not(smiles):  # before embedding, which a long chain makes very slow
         raise UndockableError(reason)
-    _check_torsions(_rotatable(smiles), limits)  # before the slow part, which a long chain makes very slow
     mol = embed(smiles, seed=seed, limits=limits)
     try:
         setups = meeko().MoleculePreparation(rigid_macrocycles=True).prepare(mol)
@@ -93,18 +101,15 @@ def prepare_ligand(smiles: str, *, seed: int = 1, limits: LigandLimits | None = 
         raise UndockableError(f"meeko cannot prepare it: {error}") from error
     if not is_ok:
         raise UndockableError(f"meeko cannot prepare it: {reason.strip()}")
-    _check_torsions(sum(line.startswith("BRANCH") for line in pdbqt.splitlines()), limits)
+    torsions = sum(line.startswith("BRANCH") for line in pdbqt.splitlines())
+    if reason := limits.why_too_flexible(torsions):
+        raise UndockableError(reason)
     return str(pdbqt)
 
 
 def _rotatable(smiles: str) -> int:
     mol = parsed(smiles)
     return 0 if mol is None else rdkit_module("rdkit.Chem.rdMolDescriptors").CalcNumRotatableBonds(mol)
-
-
-def _check_torsions(count: int, limits: LigandLimits) -> None:
-    if count > limits.max_torsions:
-        raise UndockableError(f"{count} rotatable bonds, at most {limits.max_torsions} are docked")
 
 
 def pose_molecule(pose: str) -> Any:
