@@ -12,25 +12,41 @@ from seiko import zoo
 from seiko.chain import sample
 from seiko.errors import ParameterError, WeightsError
 
-
-def test_the_card_tells_the_quality_that_was_measured():
-    card = zoo.read_card("qm9-graph")
-    best = card["quality"][0]
-    assert best["num_steps"] == 45 and best["samples"] == 10_000
-    assert best["valid"] >= 0.96 and best["unique_of_valid"] >= 0.97
-    fewer = [row for row in card["quality"] if row["num_steps"] < 45]
-    assert fewer and all(row["valid"] >= 0.90 for row in fewer)
+QUALITY = {
+    "qm9-graph": {"valid": 0.96, "unique_of_valid": 0.97},
+    "zinc-tokens": {"valid": 0.95, "unique_of_valid": 0.995, "novel_of_unique": 0.95},
+}
+"""The least that 10,000 samples of all steps must have."""
 
 
-def test_the_weights_are_small_and_those_of_the_card():
-    content = (files("seiko.zoo") / "qm9-graph" / "weights.safetensors").read_bytes()
-    assert len(content) <= 6_000_000
-    assert hashlib.sha256(content).hexdigest() == zoo.read_card("qm9-graph")["weights_sha256"]
+@pytest.mark.parametrize("name", QUALITY)
+def test_the_card_tells_the_quality_that_was_measured(name):
+    card = zoo.read_card(name)
+    best, *fewer = card["quality"]
+    assert best["samples"] == 10_000
+    for share, least in QUALITY[name].items():
+        assert best[share] >= least, share
+    assert fewer and all(row["num_steps"] < best["num_steps"] and row["valid"] >= 0.90 for row in fewer)
 
 
-@pytest.mark.parametrize(("num_steps", "least"), [(None, 0.86), (45, 0.90)])
-def test_samples_are_as_valid_as_the_card_says(num_steps, least):
-    chain, domain = zoo.load("qm9-graph", num_steps=num_steps)
+def test_drug_size_samples_are_like_the_data():
+    for name, row in zoo.read_card("zinc-tokens")["quality"][0]["properties"].items():
+        assert row["samples_mean"] == pytest.approx(row["data_mean"], rel=0.03), name
+
+
+@pytest.mark.parametrize(("name", "most"), [("qm9-graph", 6_000_000), ("zinc-tokens", 12_000_000)])
+def test_the_weights_are_small_and_those_of_the_card(name, most):
+    content = (files("seiko.zoo") / name / "weights.safetensors").read_bytes()
+    assert len(content) <= most
+    assert hashlib.sha256(content).hexdigest() == zoo.read_card(name)["weights_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("name", "num_steps", "least"),
+    [("qm9-graph", None, 0.86), ("qm9-graph", 45, 0.90), ("zinc-tokens", None, 0.91)],
+)
+def test_samples_are_as_valid_as_the_card_says(name, num_steps, least):
+    chain, domain = zoo.load(name, num_steps=num_steps)
     states = sample(chain, 200, generator=torch.Generator().manual_seed(0))
     designs = domain.decode(states, None)
     assert sum(map(domain.is_valid, designs)) / 200 >= least
@@ -38,11 +54,13 @@ def test_samples_are_as_valid_as_the_card_says(num_steps, least):
 
 
 @pytest.mark.slow
-def test_ten_thousand_samples():
-    chain, domain = zoo.load("qm9-graph", num_steps=45)
+@pytest.mark.parametrize("name", QUALITY)
+def test_ten_thousand_samples(name):
+    chain, domain = zoo.load(name, num_steps=zoo.read_card(name)["quality"][0]["num_steps"])
     designs = domain.decode(sample(chain, 10_000, generator=torch.Generator().manual_seed(2)), None)
     valid = [design for design in designs if domain.is_valid(design)]
-    assert len(valid) >= 9_600 and len(set(valid)) >= 0.97 * len(valid)
+    assert len(valid) >= QUALITY[name]["valid"] * 10_000
+    assert len(set(valid)) >= QUALITY[name]["unique_of_valid"] * len(valid)
 
 
 def test_unknown_names_are_refused():
