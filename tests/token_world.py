@@ -11,6 +11,15 @@ from seiko import zoo
 from seiko.chains import LeftToRight
 from seiko.zoo.molecule_tokens import build
 
+DRUG_LIKE = (
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "Clc1ccc(Br)cc1",
+    "C[C@@H](N)C(=O)O",
+    "C[NH+]1CCC(O)CC1",
+    "F/C=C/c1ccc2[nH]ccc2c1",
+    "O=S(=O)(NCC#N)c1cccs1",
+)
+
 CARD: Mapping[str, Any] = {
     "name": "zinc-tokens",
     "family": "molecule tokens",

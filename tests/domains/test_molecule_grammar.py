@@ -12,16 +12,9 @@ from rdkit.rdBase import BlockLogs
 from seiko.domains.molecule_grammar import SmilesGrammar, bond_orders
 from seiko.domains.molecule_tokens import SmilesTokens, kekulized, learn_tokens
 from seiko.errors import ParameterError
+from token_world import DRUG_LIKE
 
-SMILES = (
-    "CC(=O)Oc1ccccc1C(=O)O",
-    "Clc1ccc(Br)cc1",
-    "C[C@@H](N)C(=O)O",
-    "C[NH+]1CCC(O)CC1",
-    "F/C=C/c1ccc2[nH]ccc2c1",
-    "O=S(=O)(NCC#N)c1cccs1",
-    "C[N+](=O)[O-]",
-)
+SMILES = (*DRUG_LIKE, "C[N+](=O)[O-]")
 TOKENS = (
     "C",
     "N",

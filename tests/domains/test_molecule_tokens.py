@@ -16,15 +16,7 @@ from seiko.domains.molecule_tokens import (
     respelled,
 )
 from seiko.errors import ParameterError, ShapeError
-
-SMILES = (
-    "CC(=O)Oc1ccccc1C(=O)O",
-    "Clc1ccc(Br)cc1",
-    "C[C@@H](N)C(=O)O",
-    "C[NH+]1CCC(O)CC1",
-    "F/C=C/c1ccc2[nH]ccc2c1",
-    "O=S(=O)(NCC#N)c1cccs1",
-)
+from token_world import DRUG_LIKE as SMILES
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,9 @@ class LeftToRight(nn.Module):
         over[:, END] = 0
         if len(going) == 0:
             return NextKind(over, state, position)
-        log_probs = self._restricted(logits, state, going, position[going], condition).log_softmax(-1)
+        place = position[going]
+        fitting = self._fitting(state[going], torch.arange(len(going), device=state.device), place)
+        log_probs = self._restricted(logits, fitting, going, place, condition).log_softmax(-1)
         return NextKind(over.index_copy(0, going, log_probs), state, position)
 
     @staticmethod
@@ -291,20 +293,24 @@ class LeftToRight(nn.Module):
         known = self.network(self._previous(rows), lengths)
         wanted = torch.arange(longest, device=data.device) < lengths[:, None]
         row, position = wanted.nonzero(as_tuple=True)
-        logits = self._restricted(self.network.head(known[wanted]), rows, row, position, condition)
+        fitting = self._fitting(rows, row, position)
+        logits = self._restricted(self.network.head(known[wanted]), fitting, row, position, condition)
         lost = nn.functional.cross_entropy(logits, rows[wanted], reduction="none")
         return lost.new_zeros(len(data)).index_add(0, row, lost)
 
+    def _fitting(self, rows: Tensor, row: Tensor, position: Tensor) -> Tensor | None:
+        """Which kinds the grammar allows at (row, position) pairs, [n, kinds] bool; None without one."""
+        if self.grammar is None:
+            return None
+        before = self.grammar.before(rows[:, : int(position.max())])
+        return self.grammar.allowed(before[row, position])
+
+    @staticmethod
     def _restricted(
-        self, logits: Tensor, rows: Tensor, row: Tensor, position: Tensor, condition: Condition
+        logits: Tensor, fitting: Tensor | None, row: Tensor, position: Tensor, condition: Condition
     ) -> Tensor:
         """Logits [n, kinds] of (row, position) pairs, -inf where grammar or condition forbids a kind."""
-        allowed = None
-        if self.grammar is not None:
-            before = self.grammar.before(rows[:, : int(position.max())])
-            allowed = self.grammar.allowed(before[row, position])
-        if condition is not None:
-            allowed = _conditioned(condition, row, position, allowed)
+        allowed = fitting if condition is None else _conditioned(condition, row, position, fitting)
         if allowed is None:
             return logits
         if not allowed.any(1).all():
