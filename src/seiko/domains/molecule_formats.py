@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from seiko.checkpoints import write_atomically
 from seiko.domains.molecule_identity import MoleculeRules, rdkit_module, readable
+from seiko.domains.text_files import read_text
 from seiko.errors import ParameterError
 
 FORMATS = (".smi", ".smiles", ".txt", ".sdf", ".sd")
@@ -75,7 +75,7 @@ def read_molecules(
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     if suffix not in FORMATS:
         raise ParameterError(f"A file of molecules ends in {', '.join(FORMATS)} (or .gz); got {path.name!r}.")
-    text = _text(path)
+    text = read_text(path)
     entries = sd_entries(text) if suffix in (".sdf", ".sd") else _smiles_entries(text)
     records, problems = [], []
     for number, (found, fault) in enumerate(entries, 1):
@@ -88,14 +88,6 @@ def read_molecules(
         else:
             records.append(MoleculeRecord(smiles, found.name, found.properties, found.line))
     return records, problems
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path} cannot be read as text: {error}.") from error
 
 
 def _smiles_entries(text: str) -> Iterator[tuple[MoleculeRecord, str]]:

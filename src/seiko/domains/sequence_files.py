@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from seiko.domains.sequence_alphabet import Alphabet
 from seiko.domains.sequence_fasta import WIDTH, fasta_text, split_fasta
+from seiko.domains.text_files import read_text
 from seiko.errors import ParameterError
 from seiko.tables.text import separator_in
 
@@ -64,7 +64,9 @@ def read_sequences(
     """
     path = Path(path)
     records, faults = [], []
-    for record in _entries(path, _text(path), column):
+    if not path.exists():
+        raise ParameterError(f"There is no file {path}.", hint="Check the path.")
+    for record in _entries(path, read_text(path), column):
         sequence, reason, hint = alphabet.parse(record.sequence)
         if not reason and length is not None and len(sequence) != length:
             reason, hint = f"{len(sequence)} letters, not {length}", "Cut or leave out what is too long."
@@ -77,19 +79,6 @@ def read_sequences(
     if not records:
         raise ParameterError(f"{path} holds no sequence.", hint="Is it the right file, and was it saved?")
     return records
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-        return content.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise ParameterError(f"There is no file {path}.", hint="Check the path.") from error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ParameterError(
-            f"{path} cannot be read as text: {error}.", hint="Save it as plain text in UTF-8."
-        ) from error
 
 
 def _entries(path: Path, text: str, column: str | None) -> Iterator[Record]:
