@@ -31,10 +31,8 @@ def main(folder: Path, model: str = MODEL, *, reward: Any = None, queries: int =
          steps: int = 20, batch: int = 16, iterations: int = 40) -> None:  # fmt: skip
     accelerator = Accelerator()
     dtype = torch.bfloat16 if accelerator.device.type == "cuda" else torch.float32
-    chain, domain = zoo.load_pipeline(
-        model, prompts=PROMPTS, num_steps=steps, guidance_scale=5.0, train=LoRA(rank=8), dtype=dtype,
-        device=accelerator.device,
-    )  # fmt: skip
+    options = {"num_steps": steps, "guidance_scale": 5.0, "dtype": dtype, "device": accelerator.device}
+    chain, domain = zoo.load_pipeline(model, prompts=PROMPTS, train=LoRA(rank=8), **options)
     updater = RewardBackprop(
         num_iterations=iterations, batch_size=batch, learning_rate=3e-4, grad_steps=(1, 2),
         reference_gradient=False, measure_samples=2 * batch,
@@ -51,9 +49,10 @@ def main(folder: Path, model: str = MODEL, *, reward: Any = None, queries: int =
     feedback = CallableFeedback(reward or AestheticScore(device=accelerator.device), batched=True)
     # A batch in eight shares: two rows at a time in memory on one GPU, or a share on each of eight.
     parallel.run(campaign, proposer, feedback, accelerator=accelerator, shares=8)
+    accelerator.end_training()
     if accelerator.is_main_process:
         tuned, *_ = load_chain(chain, campaign(proposer).artifacts)
-        print(f"The adapter is {save_lora(tuned, folder / 'lora')}")
+        print("The adapter is", save_lora(tuned, folder / "lora"))
 
 
 if __name__ == "__main__":

@@ -71,6 +71,12 @@ def main() -> None:
     report = run_campaign(folder, accelerator)
     (folder / f"report-{accelerator.process_index}.json").write_text(json.dumps(report, default=str))
     accelerator.end_training()
+    (folder / f"threads-{accelerator.process_index}.txt").write_text(" ".join(thread_names()))
+
+
+def thread_names() -> list[str]:
+    """Of the threads of this process, where the system shows them."""
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
 
 if __name__ == "__main__":

@@ -181,6 +181,7 @@ def test_two_processes_finish_the_same_campaign_and_split_its_queries(tmp_path):
     for rank in (0, 1):
         told = json.loads((two / f"report-{rank}.json").read_text())
         assert told["kl/pretrained_nats"] == pytest.approx(report["kl/pretrained_nats"], rel=1e-3)
+        assert "gloo" not in (two / f"threads-{rank}.txt").read_text()
 
 
 def test_an_error_of_the_campaign_is_raised_and_the_team_is_dismissed(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
+import torch.distributed.nn  # its functions hold the process group they are first imported under, for ever
 
 from seiko.campaign import feedback as feedbacks
 from seiko.campaign.campaign import Campaign
