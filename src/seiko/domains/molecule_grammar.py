@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -71,7 +70,7 @@ class SmilesGrammar:
         self._fitting = torch.zeros(0, len(self.tokens) + 1, dtype=torch.bool)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SmilesGrammar:
-        return copy(self)  # what was worked out holds for every copy
+        return self  # what was worked out holds for every chain that has this grammar
 
     def before(self, rows: Tensor) -> Tensor:
         """The state before each position and after the last, [batch, length + 1] integers.
