@@ -57,11 +57,11 @@ def default_settings(chain: Chain, domain: Domain[Any]) -> dict[str, Any]:
     sequences = domain.feature_kind in SEQUENCES
     if not sequences and not isinstance(chain, LeftToRight):
         return {"exploration": 1.0, "kl_target": DEFAULT_KL_TARGET}
-    large = {"kl_target": ShareOfEntropy(0.45), "pool_size": 2000}
+    search = {"kl_target": ShareOfEntropy(0.45), "num_generations": 4}
     if sequences:
-        return {"exploration": 2.0, "num_generations": 4, "generation_size": 1000} | large
-    search = {"num_generations": 10, "generation_size": 400, "crossover_rate": 0.5}
-    return {"exploration": 1.0} | search | large
+        return {"exploration": 2.0, "pool_size": 2000, "generation_size": 1000} | search
+    search |= {"pool_size": 1000, "generation_size": 500, "num_parents": 20, "crossover_rate": 0.5}
+    return {"exploration": 1.0, "select": "thompson"} | search
 
 
 def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
@@ -69,11 +69,12 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
     if domain.soft_features is not None and domain.feature_kind == "embedding":
         return RewardBackprop()
     likelihood: Literal["path", "denoising"] = "denoising" if isinstance(chain, SupportsLoss) else "path"
-    refreshes = 3 if domain.feature_kind in SEQUENCES else 1
-    batch_size = 64 if isinstance(chain, LeftToRight) else 256  # one pass trains all positions of its rows
-    return RewardWeighted(
-        num_refreshes=refreshes, learning_rate=5e-4, batch_size=batch_size, likelihood=likelihood
-    )
+    common: dict[str, Any] = {"learning_rate": 5e-4, "likelihood": likelihood}
+    if isinstance(chain, LeftToRight):  # one pass trains all positions of its rows
+        return RewardWeighted(
+            num_refreshes=1, pool_size=500, fit_iterations=30, batch_size=64, measure_samples=128, **common
+        )
+    return RewardWeighted(num_refreshes=3 if domain.feature_kind in SEQUENCES else 1, **common)
 
 
 def final_updater(updater: Updater) -> Updater:
@@ -140,7 +141,8 @@ def seiko_thompson(chain: Chain, domain: Domain[Design], **settings: Any) -> Onl
 
 def greedy(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
     """Greedy: `seiko_ucb` without optimism, the control of exploration."""
-    return replace(seiko_ucb(chain, domain, **settings), acquisition=Mean())
+    method = replace(seiko_ucb(chain, domain, **settings), acquisition=Mean())
+    return replace(method, select="acquisition") if method.select == "thompson" else method
 
 
 def non_adaptive(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:

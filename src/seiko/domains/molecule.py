@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seiko.domains.base import Domain
 from seiko.domains.molecule_drawing import draw_molecule
-from seiko.domains.molecule_features import NUM_WHOLE, molecule_features
+from seiko.domains.molecule_features import NUM_WHOLE, molecule_features, morgan_counts
 from seiko.domains.molecule_files import FORMATS
 from seiko.domains.molecule_filters import Check, first_refusal
 from seiko.domains.molecule_graph import MAX_VALENCE, NUM_BOND_KINDS, MoleculeGraph, read_molecule
@@ -37,6 +37,7 @@ __all__ = [
     "draw_molecule",
     "molecule_domain",
     "molecule_features",
+    "morgan_counts",
     "rdkit_module",
     "read_molecule",
     "smiles_domain",
@@ -69,8 +70,7 @@ def smiles_domain(
         read: A SMILES to its canonical form and the reason why it cannot be a design, instead of the rules.
         filters: Named checks of an RDKit molecule; a design that fails one is invalid: "filter", its name,
             and the check's reason where it gives one.
-        features: Of valid designs; Morgan counts of radius 2 folded to 2,048 with whole-molecule counts if
-            None.
+        features: Of valid designs; `morgan_counts` if None.
         soft_features: Of states, equal to `features` of what they decode to.
         encode: Designs to the states that decode to them; None where there is no such function.
         reference: Set of molecules to compare with, the training data for instance.
@@ -106,7 +106,7 @@ def smiles_domain(
             elements=rules.elements,
             charges=rules.charges != "none",
         ),
-        features=features or partial(molecule_features, elements=rules.elements, size=2048, radius=2),
+        features=features or morgan_counts,
         soft_features=soft_features,
         is_valid=lambda design: not why_invalid(design),
         why_invalid=why_invalid,

@@ -24,6 +24,7 @@ from seiko.proposers.sampling import (
     draw_pool,
     draw_variations,
     feasible_states,
+    thompson_batch,
     value_of_states,
 )
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
@@ -34,6 +35,8 @@ from seiko.updaters.base import KLPenalty, KLTarget, Objective, ShareOfEntropy, 
 
 Design = TypeVar("Design")
 WEIGHTS = "chain.safetensors"
+MAX_DRAWN = 1500
+"""Candidates that functions are drawn over jointly, those of the highest score."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class OnlineFineTuner(Generic[Design]):
         acquisition: What is climbed and what queries are chosen by.
         updater: How it is climbed.
         select: "samples" queries plain new samples, as the paper does. "acquisition" draws a pool, scores it
-            by the acquisition and the feasibility model, and takes a diverse top batch.
+            by the acquisition and the feasibility model, and takes a diverse top batch (`diverse_batch`).
+            "thompson" takes of the same pool what functions drawn from the posterior want (`thompson_batch`).
         kl_weight_pretrained: w_pre, in reward units per nat.
         kl_weight_previous: w_prev in reward units per nat, or "telescoping" for ``w_prev,i = w_pre (i - 1)``,
             under which the law is ``p_pre exp(mean of all acquisitions / w_pre)``.
@@ -71,6 +75,7 @@ class OnlineFineTuner(Generic[Design]):
         num_generations: How often the pool is extended by variations of the most wanted designs of it and of
             the history (`draw_variations`).
         generation_size: How many variations each time.
+        num_parents: Of how many designs; as many as are asked for if None.
         crossover_rate: Share of the variations that are of two parents, where designs can be crossed.
         diversity: See `diverse_batch`.
         feasibility: Model of the probability P that a design has a reward, learned from infeasible readings:
@@ -90,13 +95,14 @@ class OnlineFineTuner(Generic[Design]):
     surrogate: Surrogate
     acquisition: Acquisition
     updater: Updater
-    select: Literal["samples", "acquisition"] = "samples"
+    select: Literal["samples", "acquisition", "thompson"] = "samples"
     kl_weight_pretrained: float = 1.0
     kl_weight_previous: float | Literal["telescoping"] = 0.0
     kl_target: float | ShareOfEntropy | None = None
     pool_size: int = 1000
     num_generations: int = 0
     generation_size: int = 1000
+    num_parents: int | None = None
     crossover_rate: float = 0.0
     diversity: float = 0.5
     feasibility: FeasibilityModel | None = FeasibilityModel()
@@ -105,7 +111,8 @@ class OnlineFineTuner(Generic[Design]):
     adapt: Literal["always", "finally"] = "always"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("select", ("samples", "acquisition")), ("adapt", ("always", "finally"))):
+        choices = {"select": ("samples", "acquisition", "thompson"), "adapt": ("always", "finally")}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ParameterError(f"`{name}` must be one of {allowed}; got {getattr(self, name)!r}.")
         weight = self.kl_weight_previous
@@ -121,6 +128,8 @@ class OnlineFineTuner(Generic[Design]):
         for name, least in (("pool_size", 1), ("num_generations", 0), ("generation_size", 1)):
             if getattr(self, name) < least:
                 raise ParameterError(f"`{name}` must be an integer >= {least}; got {getattr(self, name)!r}.")
+        if self.num_parents is not None and self.num_parents < 1:
+            raise ParameterError(f"`num_parents` must be an integer >= 1 or None; got {self.num_parents!r}.")
         if not 0 <= self.crossover_rate <= 1:
             raise ParameterError(f"`crossover_rate` must be in [0, 1]; got {self.crossover_rate!r}.")
 
@@ -211,7 +220,7 @@ class OnlineFineTuner(Generic[Design]):
         generator: torch.Generator,
     ) -> tuple[list[Design], dict[str, float]]:
         """The designs to ask for: plain samples, or the best of a pool."""
-        chosen_by_score = score is not None and self.select == "acquisition"
+        chosen_by_score = score is not None and self.select != "samples"
         size = self.pool_size if chosen_by_score else num_queries
         pool = draw_pool(
             chain, self.domain, history.keys, least=num_queries, size=size, generator=generator, short=True
@@ -232,8 +241,13 @@ class OnlineFineTuner(Generic[Design]):
         if not chosen_by_score:
             return pool.designs[:num_queries], report
         assert score is not None
-        features, wanted = self._vary(chain, pool, history, num_queries, score, generator)
-        rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
+        features, wanted = self._vary(chain, pool, history, self.num_parents or num_queries, score, generator)
+        if self.select == "acquisition":
+            rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
+        else:
+            likely = wanted.argsort(descending=True)[: max(MAX_DRAWN, num_queries)]
+            draws = score.draws(features[likely], num_queries, generator)
+            rows = likely[thompson_batch(draws)].tolist()
         return [pool.designs[row] for row in rows], report
 
     @torch.no_grad()

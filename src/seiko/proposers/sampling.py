@@ -263,6 +263,28 @@ def diverse_batch(score: Tensor, features: Tensor, count: int, *, diversity: flo
     return chosen
 
 
+def thompson_batch(draws: Tensor) -> list[int]:
+    """Of each drawn function the best candidate that no earlier one took (Hernández-Lobato et al. 2017).
+
+    A batch by Thompson sampling (arXiv 1706.01825): as many tries of a region as the posterior gives chances.
+
+    Args:
+        draws: Jointly drawn values of all candidates, [draw, candidate], at least as many candidates.
+
+    Returns:
+        Chosen columns, one a draw.
+
+    Example:
+        >>> thompson_batch(torch.tensor([[1.0, 3.0, 2.0], [0.0, 9.0, 4.0]]))
+        [1, 2]
+    """
+    values, chosen = draws.clone(), []
+    for row in values:
+        chosen.append(int(row.argmax()))
+        values[:, chosen[-1]] = -torch.inf
+    return chosen
+
+
 def numpy_rng(generator: torch.Generator) -> np.random.Generator:
     """NumPy's generator, seeded by the next number of torch's."""
     seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)

@@ -15,6 +15,7 @@ from seiko.domains.base import Domain
 from seiko.records import History, Trial
 from seiko.surrogates.base import Observations, Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel, FittedFeasibility
+from seiko.surrogates.randomness import forked_rng
 
 if TYPE_CHECKING:
     from botorch.models.model import Model
@@ -58,9 +59,17 @@ class Score(Generic[Design]):
     def with_gradients(self, features: Tensor) -> Tensor:
         """Scores of features [n, feature], with gradients, in their dtype [n]."""
         wanted = self.acquisition(features)
-        if self.feasible is None:
-            return wanted
-        return wanted + self.spread * self.feasible(features).log()
+        return wanted if self.feasible is None else wanted + self._doubt(self.feasible, features)
+
+    @torch.no_grad()
+    def draws(self, features: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """Scores under functions drawn from the posterior in place of the acquisition, [count, n]."""
+        with forked_rng(generator, features.device):
+            drawn = self.model.posterior(features).rsample(torch.Size([count]))[..., 0]
+        return drawn if self.feasible is None else drawn + self._doubt(self.feasible, features)
+
+    def _doubt(self, feasible: FittedFeasibility, features: Tensor) -> Tensor:
+        return self.spread * feasible(features).log()
 
 
 def fit_score(
