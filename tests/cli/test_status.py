@@ -127,6 +127,8 @@ def test_version():
     import seiko as package
 
     assert seiko("--version").output == f"seiko {package.__version__}\n"
+    module = subprocess.run([sys.executable, "-m", "seiko", "--version"], capture_output=True, text=True)
+    assert module.stdout == seiko("--version").output
 
 
 def modules_after(*args):

@@ -27,11 +27,13 @@ from seiko.proposers.sampling import (
     draw_pool,
     draw_variations,
     feasible_states,
+    thompson_batch,
     value_of_states,
 )
-from seiko.proposers.scoring import calibration, observations
+from seiko.proposers.scoring import calibration, fit_score, observations
 from seiko.records import History, Trial, TrialState
-from seiko.surrogates import LastLayerLinear
+from seiko.surrogates import BootstrapEnsemble, GaussianProcess, LastLayerLinear
+from seiko.surrogates.feasibility import FeasibilityModel
 from seiko.testing import check_proposer
 from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
 from seiko.updaters.base import ShareOfEntropy, UpdateReport
@@ -362,6 +364,45 @@ def test_a_diverse_batch_trades_score_for_distance():
         diverse_batch(score, features, 2, diversity=-1.0)
 
 
+def test_a_thompson_batch_takes_each_design_as_often_as_it_is_likely_the_best():
+    # Two candidates whose values are N(0, 1) and N(0.5, 1), independent: the second is better with
+    # P(N(0.5, 2) > 0) = 0.638.
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randn(4000, 2, generator=generator) + torch.tensor([0.0, 0.5])
+    firsts = torch.tensor([thompson_batch(draws[i : i + 2])[0] for i in range(0, 4000, 2)])
+    assert float(firsts.double().mean()) == pytest.approx(0.638, abs=0.03)
+    both = thompson_batch(torch.tensor([[5.0, 1.0, 0.0], [5.0, 1.0, 0.0], [5.0, 1.0, 0.0]]))
+    assert both == [0, 1, 2]
+
+
+def test_a_score_is_drawn_jointly_and_keeps_its_doubt_of_feasibility():
+    words = some_words(30)
+    history = told(words[:20], infeasible=tuple(words[20:]))
+    parts = {"feasibility": FeasibilityModel(), "generator": torch.Generator().manual_seed(0)}
+    score = fit_score(history, WORDS, GaussianProcess(), Mean(), **parts)
+    features = WORDS.features(words)
+    draws = score.draws(features, 4000, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(draws.mean(0), score.of_features(features), atol=0.05, rtol=0.05)
+    posterior = score.model.posterior(features)
+    torch.testing.assert_close(draws.T.cov(), posterior.distribution.covariance_matrix, atol=0.05, rtol=0.1)
+    state = torch.get_rng_state()
+    assert torch.equal(draws, score.draws(features, 4000, torch.Generator().manual_seed(1)))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("surrogate", [GaussianProcess(), LastLayerLinear(), BootstrapEnsemble(4)])
+def test_thompson_batches_are_of_new_distinct_designs(surrogate):
+    chain, domain = materials()
+    proposer = methods.seiko_ucb(chain, domain, surrogate=surrogate, select="thompson", **QUICK)
+    check_proposer(lambda: proposer, domain, num_queries=4, reward=reward)
+
+
+def test_greedy_draws_no_functions():
+    tokens = token_world.small_chain(), build(token_world.CARD, 48)[1]
+    assert methods.seiko_ucb(*tokens).select == "thompson"
+    assert methods.greedy(*tokens).select == "acquisition"
+
+
 def test_too_few_new_designs_is_a_clear_error():
     chain, domain = materials()
     with pytest.raises(NotEnoughDesignsError, match="valid designs"):
@@ -395,6 +436,7 @@ def test_noise_that_is_told_reaches_the_surrogate():
         ({"kl_weight_pretrained": -1.0}, "KL weight"),
         ({"kl_target": 0.0}, "KL target"),
         ({"pool_size": 0}, "pool_size"),
+        ({"num_parents": 0}, "num_parents"),
         ({"exploration": -1.0}, "exploration"),
     ],
 )
@@ -460,8 +502,9 @@ def test_the_defaults_follow_the_size_of_the_space():
     tokens = methods.seiko_ucb(token_world.small_chain(), build(token_world.CARD, 48)[1])
     small = methods.seiko_ucb(*zoo.load("qm9-graph"))
     assert words.kl_target == tokens.kl_target == ShareOfEntropy(0.45)
-    assert (words.num_generations, tokens.num_generations) == (4, 10)
+    assert words.num_generations == tokens.num_generations == 4
     assert (words.crossover_rate, tokens.crossover_rate) == (0.0, 0.5)
+    assert (words.select, tokens.select, small.select) == ("acquisition", "thompson", "acquisition")
     assert small.kl_target == 4.0 and small.num_generations == 0
     bonuses = [method.acquisition.exploration for method in (words, tokens, small)]
     assert bonuses == [2.0, 1.0, 1.0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
+from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from seiko.acquisitions import Acquisition, BoundAcquisition
@@ -64,7 +66,9 @@ class Score(Generic[Design]):
     @torch.no_grad()
     def draws(self, features: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """Scores under functions drawn from the posterior in place of the acquisition, [count, n]."""
-        with forked_rng(generator, features.device):
+        with forked_rng(generator, features.device), warnings.catch_warnings():
+            # A covariance is next to singular where candidates are alike; the jitter that helps is announced.
+            warnings.simplefilter("ignore", NumericalWarning)
             drawn = self.model.posterior(features).rsample(torch.Size([count]))[..., 0]
         return drawn if self.feasible is None else drawn + self._doubt(self.feasible, features)
 
