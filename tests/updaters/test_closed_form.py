@@ -39,6 +39,19 @@ FAST = {
         ),
         0.05,
     ),
+    "reward weighted, pools of the pre-trained chain": (
+        RewardWeighted(
+            pools="pretrained",
+            num_refreshes=6,
+            pool_size=8000,
+            fit_iterations=60,
+            batch_size=512,
+            likelihood="denoising",
+            learning_rate=2e-3,
+            min_effective=0.01,
+        ),
+        0.06,
+    ),
     "soft q": (SoftQ(num_iterations=200, batch_size=256, num_paths=64, learning_rate=2e-3), 0.07),
 }
 """Updater and its limit of the total variation on 4^4 designs; straight-through gradients are biased."""
@@ -59,8 +72,20 @@ MASKED = {
         ),
         0.05,
     ),
+    "reward weighted, pools of the pre-trained chain": (
+        RewardWeighted(
+            pools="pretrained",
+            num_refreshes=8,
+            pool_size=8000,
+            fit_iterations=60,
+            batch_size=512,
+            min_effective=0.01,
+        ),
+        0.12,
+    ),
     "soft q": (SoftQ(num_iterations=300, batch_size=512, num_paths=128, learning_rate=2e-3), 0.11),
 }
+"""Pools of the pre-trained chain hold few of the designs that are likely in the end: their noise stays."""
 
 GAUSSIAN = {
     "backprop": (RewardBackprop(num_iterations=300, batch_size=256, learning_rate=2e-3), 0.05),

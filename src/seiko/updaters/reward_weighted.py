@@ -33,6 +33,12 @@ class RewardWeighted:
     fitted to the weighted pool by maximum likelihood, and the pool is drawn anew. The fixed point is the
     closed form, whatever the steps. An infeasible sample has weight 0. No gradient of the value is needed.
 
+    ``pools="pretrained"`` draws from the pre-trained chain q in place of p, with ``log(reference_j / q)``
+    in the weights. Its own ratio is then 0, whatever has become of p, and nothing is ever fitted to samples
+    of a fitted chain, which lose variety from fit to fit. It is for chains whose paths cannot be compared (of
+    pixels their divergence is thousands of nats). `min_effective` must then be small, since no later pool
+    makes up for a tempered one.
+
     The likelihood's mean under equal weights is known exactly, so only what the weights differ from it is
     left to chance (`path_loss`): the noise of a finite pool fades as the weights become equal.
 
@@ -40,6 +46,7 @@ class RewardWeighted:
     the wanted divergence.
 
     Args:
+        pools: "current" draws them from the chain that is fitted, "pretrained" from that penalty's reference.
         num_refreshes: How often the pool is drawn anew.
         pool_size: Paths in a pool.
         fit_iterations: Optimiser steps on each pool.
@@ -59,6 +66,7 @@ class RewardWeighted:
         0.3
     """
 
+    pools: Literal["current", "pretrained"] = "current"
     num_refreshes: int = 3
     pool_size: int = 1000
     fit_iterations: int = 60
@@ -72,8 +80,9 @@ class RewardWeighted:
     sample_batch: int = 256
 
     def __post_init__(self) -> None:
-        if self.likelihood not in ("path", "denoising"):
-            raise ParameterError(f'`likelihood` must be "path" or "denoising"; got {self.likelihood!r}.')
+        for name, allowed in (("likelihood", ("path", "denoising")), ("pools", ("current", "pretrained"))):
+            if getattr(self, name) not in allowed:
+                raise ParameterError(f"`{name}` must be one of {allowed}; got {getattr(self, name)!r}.")
         if not 0 < self.min_effective < 1:
             raise ParameterError(f"`min_effective` must be in (0, 1); got {self.min_effective!r}.")
 
@@ -104,12 +113,11 @@ class RewardWeighted:
         )
         multiplier, share, trace = objective.multiplier, 1.0, []
         for refresh in range(self.num_refreshes):
-            pool = _draw_pool(
-                student, objective, self, twin=chain if refresh == 0 else None, generator=generator
-            )
+            source, twin = self._source(student, objective, start=chain if refresh == 0 else None)
+            pool = _draw_pool(source, objective, self, twin=twin, generator=generator)
             weights, multiplier, step = self._weigh(pool, objective, multiplier)
             share = float(1 / (weights.square().sum() * len(weights)))
-            self._fit(student, pool, weights * len(weights), descent, generator)
+            self._fit(student, source, pool, weights * len(weights), descent, generator)
             trace.append(
                 {"effective_sample_size": share, "step": step, "multiplier": multiplier} | pool.means()
             )
@@ -124,6 +132,19 @@ class RewardWeighted:
             trace=trace,
         )
         return student, report
+
+    def _source(
+        self, student: Chain, objective: Objective, start: Chain | None
+    ) -> tuple[Chain, Chain | None]:
+        """The chain that a pool is drawn from, and a reference that is known to equal it."""
+        if self.pools == "current":
+            return student, start
+        for penalty in objective.penalties:
+            if penalty.name == "pretrained":
+                return penalty.reference, penalty.reference
+        raise ParameterError(
+            'pools="pretrained" needs a penalty to the pre-trained chain.', hint="Set `kl_weight_pretrained`."
+        )
 
     def _weigh(self, pool: _Pool, objective: Objective, multiplier: float) -> tuple[Tensor, float, float]:
         """Normalised weights [n], the multiplier of the KL weights, and the tempering step."""
@@ -155,15 +176,21 @@ class RewardWeighted:
         return weights / weights.sum(), multiplier, step
 
     def _fit(
-        self, student: Chain, pool: _Pool, weights: Tensor, descent: Descent, generator: torch.Generator
+        self,
+        student: Chain,
+        source: Chain,
+        pool: _Pool,
+        weights: Tensor,
+        descent: Descent,
+        generator: torch.Generator,
     ) -> None:
-        """Move `student`, in place, to the weighted pool; `weights` [n] have mean 1."""
+        """Move `student`, in place, to the weighted pool of `source`; `weights` [n] have mean 1."""
         if self.likelihood == "denoising":
             for _ in range(self.fit_iterations):
                 rows = torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
                 descent.step(self.batch_size, self._denoising(student, pool, rows), generator)
             return
-        old = frozen(student)
+        old = frozen(source)
         share = float(weights.mean() ** 2 / weights.square().mean())
         for _ in range(self.fit_iterations):
             rows = torch.randint(len(weights), (self.batch_size,), generator=generator)
