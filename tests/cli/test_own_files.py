@@ -52,6 +52,25 @@ def test_an_edited_design_is_refused_and_another_spelling_is_not(
     assert data("tell", lab, told)["changed"] == []
 
 
+def test_data_fields_of_an_sd_file_are_told_ignored_or_refused_where_misspelt(tmp_path):
+    pytest.importorskip("rdkit")
+    lab, file = tmp_path / "lab", tmp_path / "told.sdf"
+    done("init", lab, "--chain", "qm9-graph", "--method", "random", "--budget", 10)
+    sdf(file, "trial-0", "CCO")
+    text = file.read_text()
+    designs = tmp_path / "designs.smi"
+    designs.write_text("CCO mine\n")
+    done("attach", lab, designs, "--pending")
+    file.write_text(text.replace("<value>", "<valeu>"))
+    problems = json.loads(done("tell", lab, file, "--json", code=2).stderr)["error"]["problems"]
+    assert any("did you mean `value`" in problem["what"] for problem in problems)
+    file.write_text(text.replace("<value>\n0.5", "<value>\n0.5\n\n>  <plate>\n3\n\n>  <sem>\n0.1"))
+    told = data("tell", lab, file)
+    assert (told["changed"], told["ignored_columns"]) == ([0], ["plate"])
+    [trial] = json.loads(done("export", lab, "--state", "complete", "--json").stdout)
+    assert (trial["value"], trial["noise_std"]) == (0.5, 0.1)
+
+
 def test_readings_in_headers_are_told_whole_or_not_at_all(tmp_path):
     lab, file = tmp_path / "lab", tmp_path / "told.fasta"
     done("init", lab, "--chain", "tfbind8-low", "--method", "random", "--budget", 10)

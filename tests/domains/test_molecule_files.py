@@ -23,10 +23,12 @@ def test_what_is_written_is_read(name, tmp_path):
 def test_a_data_field_named_like_a_column_is_a_reading(tmp_path):
     path = tmp_path / "told.sdf"
     FORMATS["sdf"].write(path, ENTRIES)
-    text = path.read_text().replace("M  END\n", "M  END\n>  <value>\n0.5\n\n>  <plate>\n3\n\n", 1)
+    text = path.read_text().replace(
+        "M  END\n", "M  END\n>  <Value>\n0.5\n\n>  <plate>\n3\n\n>  <design>\nC\n\n", 1
+    )
     path.write_text(text)
     first, second = FORMATS["sdf"].read(path)
-    assert (dict(first.cells), dict(second.cells)) == ({"value": "0.5"}, {})
+    assert (dict(first.cells), dict(second.cells)) == ({"value": "0.5", "plate": "3"}, {})
 
 
 def test_a_broken_structure_names_its_line(tmp_path):

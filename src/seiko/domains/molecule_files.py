@@ -8,7 +8,7 @@ from pathlib import Path
 from seiko.domains.molecule_formats import MoleculeRecord, sd_entries, write_molecules
 from seiko.tables.base import Cell, fault
 from seiko.tables.designs import DesignEntry, DesignFormat, text_lines
-from seiko.tables.sheets import FILLED_COLUMNS
+from seiko.tables.sheets import KNOWN, READ_COLUMNS
 
 
 def write_smiles(path: Path, entries: Sequence[DesignEntry[str]]) -> None:
@@ -37,7 +37,7 @@ def write_sdf(path: Path, entries: Sequence[DesignEntry[str]]) -> None:
 
 
 def read_sdf(path: Path) -> Iterator[DesignEntry[str]]:
-    """Structures with their names; the data fields named like a column of a table are its cells.
+    """Structures with their names; their data fields are cells of a table, as far as it has such columns.
 
     Raises:
         TableError: If a structure cannot be read, or the file is no text.
@@ -47,8 +47,10 @@ def read_sdf(path: Path) -> Iterator[DesignEntry[str]]:
     for record, reason in sd_entries(text):
         if reason:
             raise fault(str(path), record.line, f"{reason[0].upper()}{reason[1:]}.")
-        given = record.properties
-        cells: Mapping[str, Cell] = {name: given[name] for name in FILLED_COLUMNS if name in given}
+        given = {name.strip().lower(): cell for name, cell in record.properties.items()}
+        cells: Mapping[str, Cell] = {
+            name: cell for name, cell in given.items() if name in READ_COLUMNS or name not in KNOWN
+        }
         yield DesignEntry(record.line, record.smiles, record.name, cells)
 
 
