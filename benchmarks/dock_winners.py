@@ -39,12 +39,11 @@ def winners(runs: list[Result], count: int) -> dict[str, list[Drawn]]:
 
 def grid(rows: list[dict], columns: int) -> str:
     """An SVG of the molecules, a row for each method."""
-    options = rdMolDraw2D.MolDraw2DSVG(columns * 260, -(-len(rows) // columns) * 220, 260, 220)
-    options.drawOptions().clearBackground = False
+    drawing = rdMolDraw2D.MolDraw2DSVG(columns * 260, -(-len(rows) // columns) * 220, 260, 220)
     legends = [f"{row['method']}  {row['full']:.1f} ± {row['full_std']:.1f}" for row in rows]
-    options.DrawMolecules([Chem.MolFromSmiles(row["smiles"]) for row in rows], legends=legends)
-    options.FinishDrawing()
-    return str(options.GetDrawingText())
+    drawing.DrawMolecules([Chem.MolFromSmiles(row["smiles"]) for row in rows], legends=legends)
+    drawing.FinishDrawing()
+    return str(drawing.GetDrawingText())
 
 
 def main() -> None:
