@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from seiko import Campaign, methods, run, zoo
-from seiko.benchmark.tasks.images import pixel_updater
+from seiko.benchmark.tasks.images import pixel_settings
 from seiko.campaign import CallableFeedback
 from seiko.domains.image_format import save_images
 from seiko.oracles.image_properties import colourfulness
@@ -26,8 +26,7 @@ ROUNDS, QUERIES = 5, 64
 
 def main(folder: Path, *, queries: int = QUERIES, **settings: object) -> None:
     chain, domain = zoo.load("icons-32")
-    options = {"pool_size": 256, "updater": pixel_updater(), "final_updater": pixel_updater(50)}
-    proposer = methods.seiko_ucb(chain, domain, **(options | settings))
+    proposer = methods.seiko_ucb(chain, domain, **(pixel_settings() | settings))
     if (folder / "campaign").exists():
         campaign = Campaign.open(folder / "campaign", domain=domain, proposer=proposer)
     else:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from image_world import diffusers, pixel_unet
 from seiko.benchmark import TASKS, run_method
-from seiko.benchmark.tasks.images import TRAINING_STEPS, pixel_updater
+from seiko.benchmark.tasks.images import pixel_updater
 from seiko.domains.image import image_domain
 from seiko.domains.image_format import ImageFormat
 from seiko.surrogates.linear import LastLayerLinear
@@ -35,8 +35,8 @@ def test_methods_that_fine_tune_have_the_updater_that_a_cpu_can_pay():
     for name in ("seiko_ucb", "greedy", "seiko_bootstrap", "seiko_thompson", "non_adaptive"):
         proposer = TASK.method(name)(chain, domain)
         assert proposer.updater == pixel_updater() and proposer.pool_size == 256
-        assert proposer.final_updater.updater.num_iterations == 2 * proposer.updater.updater.num_iterations
-        assert proposer.updater.num_steps == TRAINING_STEPS
+        assert proposer.final_updater.fit_iterations == 2 * proposer.updater.fit_iterations
+        assert proposer.kl_weight_previous == 0 and proposer.kl_target == 2.5
 
 
 def test_a_whole_run_tells_mean_and_diversity_of_the_final_model():

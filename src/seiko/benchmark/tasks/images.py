@@ -10,41 +10,47 @@ from seiko.benchmark.tasks.base import Method, Task
 from seiko.domains.image_moves import crossover_image, mutate_image
 from seiko.methods import METHODS, genetic
 from seiko.oracles.image_properties import REWARDS
-from seiko.updaters import FewerSteps, RewardBackprop
+from seiko.updaters import RewardWeighted
 
-TRAINING_STEPS, POOL = 10, 256
+POOL = 256
 
 
-def pixel_updater(num_iterations: int = 25) -> FewerSteps:
-    """Back-propagation that a CPU can pay: few rows, a graph on the last steps, ten steps for training.
+def pixel_updater(fit_iterations: int = 50) -> RewardWeighted:
+    """Reward-weighted fits to samples of the pre-trained chain, as many as a CPU can pay.
 
-    On one core a network call takes about 5 ms a row and a gradient three times as much: one iteration is a
-    second or two, and a campaign of five rounds with its pools less than ten minutes on two cores.
+    On one core a network call takes about 5 ms a row and a gradient three times as much: a pool and its fits
+    are two minutes, and a campaign of five rounds takes less than ten on two cores.
     """
-    return FewerSteps(
-        RewardBackprop(
-            num_iterations=num_iterations,
-            batch_size=16,
-            learning_rate=1e-4,
-            grad_steps=(1, 4),
-            reference_gradient=False,
-            measure_samples=32,
-            measure_every=5,
-        ),
-        TRAINING_STEPS,
+    return RewardWeighted(
+        pools="pretrained",
+        num_refreshes=1,
+        pool_size=384,
+        fit_iterations=fit_iterations,
+        batch_size=64,
+        learning_rate=3e-4,
+        likelihood="denoising",
+        min_effective=0.01,
+        measure_samples=32,
+        sample_batch=128,
     )
+
+
+def pixel_settings() -> dict[str, Any]:
+    """Of methods that fine-tune a chain of pixels on a CPU; see docs/tuning.md for how they were found."""
+    return {
+        "updater": pixel_updater(),
+        "final_updater": pixel_updater(100),
+        "pool_size": POOL,
+        "kl_target": 2.5,
+        "kl_weight_previous": 0.0,
+    }
 
 
 def pixel_methods() -> dict[str, Method]:
     """Methods with what a CPU can pay, pools of one size for all, and the genetic algorithm."""
-    settings: dict[str, Any] = {
-        "updater": pixel_updater(),
-        "final_updater": pixel_updater(50),
-        "pool_size": POOL,
-    }
     names = ("seiko_ucb", "seiko_bootstrap", "seiko_thompson", "greedy", "non_adaptive")
     moves: dict[str, Any] = {"mutate": mutate_image, "crossover": crossover_image}
-    return {name: partial(METHODS[name], **settings) for name in names} | {
+    return {name: partial(METHODS[name], **pixel_settings()) for name in names} | {
         "best_of_n": partial(METHODS["best_of_n"], pool_size=POOL),
         "genetic": partial(genetic, **moves),
     }
