@@ -1,7 +1,7 @@
 """Sample GDSS with the published weights and measure the molecules: validity, QED, uniqueness, time.
 
     python recipes/gdss_zinc250k.py ../shared/data/gdss_zinc250k_weights/gdss_zinc250k_v2.pth \
-        --num-samples 1000 --diffusion-steps 200 --out gdss.json
+        --num-samples 1000 --out gdss.json
 
 Batches are kept in a folder beside the report, so that a stopped run goes on.
 """
@@ -84,8 +84,8 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--num-samples", type=int, default=1000)
     parser.add_argument("--batch-size", type=int, default=125)
-    parser.add_argument("--diffusion-steps", type=int, default=200)
-    parser.add_argument("--solver", default="predictor-corrector")
+    parser.add_argument("--diffusion-steps", type=int, default=300)
+    parser.add_argument("--solver", default="splitting")
     parser.add_argument("--snr", type=float, default=None)
     parser.add_argument("--noise-factor", type=float, default=None)
     parser.add_argument("--seed", type=int, default=0)

@@ -101,8 +101,8 @@ def _linears(published: Mapping[str, Tensor], old: str, new: str) -> dict[str, T
     return found
 
 
-def gdss_process(diffusion_steps: int = 150, solver: Solver = "predictor-corrector") -> GraphSDE:
-    """The published noise of both leaves with sampler settings measured for fewer steps."""
+def gdss_process(diffusion_steps: int = 300, solver: Solver = "splitting") -> GraphSDE:
+    """The published noise of both leaves, and steps fewer than published (``docs/gdss.md``)."""
     nodes = GraphNoise(VariancePreserving(0.1, 1.0), Epsilon(), floor=0.05)
     edges = GraphNoise(VarianceExploding(0.2, 1.0), Score(), floor=0.05)
     return GraphSDE(38, 9, nodes, edges, diffusion_steps, solver)
@@ -111,8 +111,8 @@ def gdss_process(diffusion_steps: int = 150, solver: Solver = "predictor-correct
 def load_gdss(
     weights: Path | None = None,
     *,
-    diffusion_steps: int = 150,
-    solver: Solver = "predictor-corrector",
+    diffusion_steps: int = 300,
+    solver: Solver = "splitting",
     start_steps: int = 8,
     seed: int = 0,
 ) -> tuple[GraphSDEChain, Domain[str]]:
