@@ -27,7 +27,7 @@ LAYERS = [
     {"benchmark"},
     {"web", "testing", "tracking"},
     {"cli"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 

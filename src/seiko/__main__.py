@@ -2,4 +2,5 @@
 
 from seiko.cli.main import main
 
-main(prog_name="seiko")
+if __name__ == "__main__":
+    main(prog_name="seiko")

@@ -24,7 +24,7 @@ def test_the_published_checkpoint_is_converted_once_and_loaded(tmp_path, monkeyp
     assert sum(t.numel() for t in tensors.values()) == 22_721 + 62_873
     assert metadata["licence"] == "MIT"
     chain, domain = load_gdss(diffusion_steps=4, start_steps=2)
-    assert chain.num_steps == 2 + 8
+    assert chain.num_steps == 2 + 4
     condition = domain.condition(3, torch.Generator().manual_seed(0))
     *_, last = rollout(chain, 3, condition=condition, generator=torch.Generator().manual_seed(1))
     designs = domain.decode(last.next_state, condition)
