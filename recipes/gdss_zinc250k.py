@@ -1,7 +1,6 @@
 """Sample GDSS with the published weights and measure the molecules: validity, QED, uniqueness, time.
 
-    python recipes/gdss_zinc250k.py ../shared/data/gdss_zinc250k_weights/gdss_zinc250k_v2.pth \
-        --num-samples 1000 --out gdss.json
+    python recipes/gdss_zinc250k.py gdss_zinc250k_v2.pth --num-samples 1000 --out gdss.json
 
 Batches are kept in a folder beside the report, so that a stopped run goes on.
 """

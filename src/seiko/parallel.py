@@ -35,7 +35,9 @@ def run(
     The main process alone has the campaign: it reads, asks and writes. Samples, gradients, measurements and
     features are made in shares, one part on each process (`seiko.shares.Team`), and so are the readings: each
     design is evaluated once, by one process. Cut off, it is started again the same way and goes on. A process
-    that fails ends the whole launch, and what was told until then is kept.
+    that fails ends the whole launch, and what was told until then is kept. Import this module before the
+    accelerator is made, and call ``accelerator.end_training()`` in the end: both together end the threads
+    that processes talk by, which may else abort one that exits.
 
     Args:
         make: ``proposer -> campaign``: `Campaign.create` or `Campaign.open` with the proposer that it is

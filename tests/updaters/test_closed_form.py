@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import lru_cache
 
 import pytest
@@ -18,6 +19,15 @@ from seiko.updaters import KLPenalty, Objective, PolicyGradient, RewardBackprop,
 
 SETTINGS = [(1.0, 0.0), (0.5, 0.5), (0.2, 0.6)]
 
+DENOISING = RewardWeighted(
+    num_refreshes=6,
+    pool_size=8000,
+    fit_iterations=60,
+    batch_size=512,
+    likelihood="denoising",
+    learning_rate=2e-3,
+)
+
 FAST = {
     "backprop": (RewardBackprop(num_iterations=120, batch_size=128, learning_rate=2e-3), 0.10),
     "policy gradient": (
@@ -28,28 +38,9 @@ FAST = {
         RewardWeighted(num_refreshes=5, pool_size=2000, fit_iterations=50, learning_rate=2e-3),
         0.05,
     ),
-    "reward weighted, denoising": (
-        RewardWeighted(
-            num_refreshes=6,
-            pool_size=8000,
-            fit_iterations=60,
-            batch_size=512,
-            likelihood="denoising",
-            learning_rate=2e-3,
-        ),
-        0.05,
-    ),
+    "reward weighted, denoising": (DENOISING, 0.05),
     "reward weighted, pools of the pre-trained chain": (
-        RewardWeighted(
-            pools="pretrained",
-            num_refreshes=6,
-            pool_size=8000,
-            fit_iterations=60,
-            batch_size=512,
-            likelihood="denoising",
-            learning_rate=2e-3,
-            min_effective=0.01,
-        ),
+        replace(DENOISING, pools="pretrained", min_effective=0.01),
         0.06,
     ),
     "soft q": (SoftQ(num_iterations=200, batch_size=256, num_paths=64, learning_rate=2e-3), 0.07),
