@@ -119,6 +119,31 @@ def test_a_round_learns_and_the_final_model_earns_more():
     assert list(last.designs) == []
 
 
+def test_a_restart_draws_the_same_pools_of_the_pretrained_chain():
+    updater = RewardWeighted(
+        pools="pretrained", num_refreshes=1, pool_size=200, fit_iterations=10, batch_size=32
+    )
+
+    def rounds(make):
+        """Artifacts after three rounds; `make` gives each round's proposer."""
+        history, resume = told(some_words(40)), {}
+        for count in (30, 35, 40):
+            proposal = make().propose(
+                History(history.trials[:count]),
+                4,
+                resume=resume,
+                generator=torch.Generator().manual_seed(count),
+            )
+            resume = proposal.artifacts
+        return resume[WEIGHTS]
+
+    fresh = lambda: methods.seiko_ucb(  # noqa: E731
+        *materials(), updater=updater, kl_target=1.0, kl_weight_previous=0.0, pool_size=40
+    )
+    one = fresh()
+    assert rounds(lambda: one) == rounds(fresh)
+
+
 CLIMBS = {
     "reward weighted": RewardWeighted(
         num_refreshes=4, pool_size=500, fit_iterations=80, batch_size=128, learning_rate=3e-3

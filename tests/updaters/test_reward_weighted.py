@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from chain_families import FAMILIES
 from enumerable import masked_problem
 from seiko.chain import frozen, sample
 from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.updaters import KLPenalty, KLTarget, Objective, RewardWeighted
+from seiko.updaters import KLPenalty, KLTarget, Objective, RewardWeighted, reward_weighted
 from seiko.updaters.reward_weighted import _largest_step, _Pool, path_loss
 from seiko.updaters.training import Paths
 
@@ -166,3 +167,64 @@ def test_control_variate_leaves_no_noise_at_equal_weights():
     pairs = torch.tensor([0, 1, 1]), torch.tensor([2, 3, 0])
     loss = path_loss(chain, frozen(chain), paths, pairs, torch.ones(3).double(), 1.0)
     assert gradient(chain, loss.sum()).abs().max() < 1e-12
+
+
+PRETRAINED = RewardWeighted(
+    pools="pretrained", num_refreshes=2, pool_size=300, fit_iterations=5, batch_size=32, measure_samples=50
+)
+
+
+def drawn_pools(monkeypatch):
+    """The sizes of all pools that are drawn from now on."""
+    sizes, draw = [], reward_weighted._draw_pool
+
+    def counted(chain, objective, settings, **others):
+        sizes.append(settings.pool_size)
+        return draw(chain, objective, settings, **others)
+
+    monkeypatch.setattr(reward_weighted, "_draw_pool", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("likelihood", ["path", "denoising"])
+def test_pretrained_pools_are_drawn_once_for_a_campaign(monkeypatch, likelihood):
+    problem, sizes = masked_problem(4), drawn_pools(monkeypatch)
+    updater = replace(PRETRAINED, likelihood=likelihood)
+    reference = frozen(problem.pretrained)
+    objective = Objective(problem.value, (KLPenalty(reference, 0.5),), seed=3)
+    first, report = updater.update(problem.pretrained, objective, generator=generator())
+    assert sizes == [300, 300]  # one for each refresh
+    doubled = replace(objective, value=lambda state, condition: 2 * problem.value(state, condition))
+    _, later = updater.update(first, doubled, generator=generator(1))
+    longer = replace(updater, fit_iterations=7)  # shares them
+    again, _ = longer.update(first, objective, generator=generator(2))
+    assert sizes == [300, 300]
+    for before, after in zip(report.trace, later.trace, strict=True):
+        assert after["value"] == pytest.approx(2 * before["value"], rel=1e-5)  # the same paths, valued anew
+
+    # another process has nothing in memory, and gets the same
+    fresh = replace(objective, penalties=(KLPenalty(frozen(problem.pretrained), 0.5),))
+    same, _ = longer.update(first, fresh, generator=generator(2))
+    assert sizes == [300] * 4
+    for one, other in zip(same.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_another_campaign_has_pools_of_its_own(monkeypatch):
+    problem, sizes = masked_problem(4), drawn_pools(monkeypatch)
+    objective = Objective(problem.value, (KLPenalty(frozen(problem.pretrained), 0.5),), seed=3)
+    _, one = PRETRAINED.update(problem.pretrained, objective, generator=generator())
+    _, other = PRETRAINED.update(problem.pretrained, replace(objective, seed=40), generator=generator())
+    assert len(sizes) == 4 and one.trace[0]["value"] != other.trace[0]["value"]
+    (kept,) = [
+        pools for source, pools in reward_weighted._KEPT.items() if source is objective.penalties[0].reference
+    ]
+    assert {key[0] for key in kept} == {40}
+
+
+def test_pools_that_are_compared_with_the_previous_round_are_drawn_anew(monkeypatch):
+    problem, sizes = masked_problem(4), drawn_pools(monkeypatch)
+    penalties = (KLPenalty(frozen(problem.pretrained), 0.5), KLPenalty(problem.previous, 0.5, "previous"))
+    for _ in range(2):
+        PRETRAINED.update(problem.pretrained, Objective(problem.value, penalties), generator=generator())
+    assert sizes == [300] * 4

@@ -143,7 +143,7 @@ class OnlineFineTuner(Generic[Design]):
     ) -> Proposal[Design]:
         """One round, from everything told so far to the next designs. Asked for 0 designs it only learns."""
         check_num_queries(num_queries)
-        current = _Current.restore(self.chain, resume)
+        current = _Current.restore(self.chain, resume, generator)
         report: dict[str, Any] = dict(calibration(history))
         score: Score[Design] | None = None
         is_last = num_queries == 0
@@ -186,7 +186,7 @@ class OnlineFineTuner(Generic[Design]):
         weight = self.kl_weight_previous
         if weight == "telescoping":
             weight = self.kl_weight_pretrained * (update - 1)
-        penalties = [KLPenalty(frozen(self.chain), self.kl_weight_pretrained)]
+        penalties = [KLPenalty(self._pretrained, self.kl_weight_pretrained)]
         if float(weight) > 0:
             # The start of the update itself: an updater that knows them equal saves the comparison.
             penalties.append(KLPenalty(current.chain, float(weight), "previous"))
@@ -198,10 +198,19 @@ class OnlineFineTuner(Generic[Design]):
             feasible=feasible_states(self.domain),
             target=self._target,
             multiplier=current.multiplier,
+            seed=current.seed,
         )
         chain, report = updater.update(current.chain, objective, generator=generator)
         target = {} if objective.target is None else {"kl/target_nats": objective.target.nats}
-        return _Current(chain, update, readings, report.multiplier), _named(report) | target
+        return (
+            _Current(chain, update, readings, report.multiplier, current.seed),
+            _named(report) | target,
+        )
+
+    @cached_property
+    def _pretrained(self) -> Chain:
+        """One object for all updates, so that an updater knows it again."""
+        return frozen(self.chain)
 
     @cached_property
     def _target(self) -> KLTarget | None:
@@ -294,12 +303,13 @@ class _Current:
     num_updates: int = 0
     readings: str = ""
     multiplier: float = 1.0
+    seed: int = 0
 
     @classmethod
-    def restore(cls, pretrained: Chain, resume: Mapping[str, bytes]) -> _Current:
+    def restore(cls, pretrained: Chain, resume: Mapping[str, bytes], generator: torch.Generator) -> _Current:
         """From the last artifacts, or the pre-trained chain itself."""
         if WEIGHTS not in resume:
-            return cls(fork(pretrained))
+            return cls(fork(pretrained), seed=generator.initial_seed() % 2**62)
         return cls(*load_chain(pretrained, resume))
 
     def artifacts(self) -> dict[str, bytes]:
@@ -309,12 +319,13 @@ class _Current:
             "num_updates": self.num_updates,
             "readings": self.readings,
             "multiplier": self.multiplier,
+            "seed": self.seed,
         }
         return {WEIGHTS: tensors_to_bytes(own, metadata)}
 
 
-def load_chain(pretrained: Chain, artifacts: Mapping[str, bytes]) -> tuple[Chain, int, str, float]:
-    """A fine-tuned chain from its artifacts, its number of updates, `fingerprint`, and KL multiplier.
+def load_chain(pretrained: Chain, artifacts: Mapping[str, bytes]) -> tuple[Chain, int, str, float, int]:
+    """A fine-tuned chain from its artifacts; its number of updates, `fingerprint`, KL multiplier and seed.
 
     Raises:
         WeightsError: If the artifact is corrupt or belongs to another chain.
@@ -325,7 +336,8 @@ def load_chain(pretrained: Chain, artifacts: Mapping[str, bytes]) -> tuple[Chain
     trained = {name for name, parameter in chain.named_parameters() if parameter.requires_grad}
     tensors |= {name: tensor for name, tensor in chain.state_dict().items() if name not in trained}
     load_weights(chain, tensors, source=f"The artifact {WEIGHTS}")
-    return chain, metadata["num_updates"], metadata.get("readings", ""), metadata["multiplier"]
+    readings, seed = metadata.get("readings", ""), metadata.get("seed", 0)
+    return chain, metadata["num_updates"], readings, metadata["multiplier"], seed
 
 
 def fingerprint(history: History[Any]) -> str:

@@ -121,6 +121,7 @@ class Objective:
             a number for every state; None where `value` says it all.
         target: If given, `multiplier` is only the start: updaters keep the divergence at the target.
         multiplier: Common factor of all KL weights.
+        seed: The same in all updates of a campaign: of what an updater draws once for them all.
     """
 
     value: Callable[[State, Condition], Tensor]
@@ -130,6 +131,7 @@ class Objective:
     feasible: Callable[[State, Condition], Tensor] | None = None
     target: KLTarget | None = None
     multiplier: float = 1.0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         names = [penalty.name for penalty in self.penalties]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -37,7 +38,8 @@ class RewardWeighted:
     in the weights. Its own ratio is then 0, whatever has become of p, and nothing is ever fitted to samples
     of a fitted chain, which lose variety from fit to fit. It is for chains whose paths cannot be compared (of
     pixels their divergence is thousands of nats). `min_effective` must then be small, since no later pool
-    makes up for a tempered one.
+    makes up for a tempered one. Under a penalty to the pre-trained chain alone such a pool is drawn once and
+    serves every update of a campaign (`Objective.seed`), so it can be large where samples are slow.
 
     The likelihood's mean under equal weights is known exactly, so only what the weights differ from it is
     left to chance (`path_loss`): the noise of a finite pool fades as the weights become equal.
@@ -113,8 +115,14 @@ class RewardWeighted:
         )
         multiplier, share, trace = objective.multiplier, 1.0, []
         for refresh in range(self.num_refreshes):
-            source, twin = self._source(student, objective, start=chain if refresh == 0 else None)
-            pool = _draw_pool(source, objective, self, twin=twin, generator=generator)
+            if self.pools == "pretrained":
+                source = _pretrained(objective)
+                pool = self._kept(source, objective, refresh, generator)
+            else:
+                source = student
+                pool = _draw_pool(
+                    source, objective, self, twin=chain if refresh == 0 else None, generator=generator
+                )
             weights, multiplier, step = self._weigh(pool, objective, multiplier)
             share = float(1 / (weights.square().sum() * len(weights)))
             self._fit(student, source, pool, weights * len(weights), descent, generator)
@@ -133,18 +141,20 @@ class RewardWeighted:
         )
         return student, report
 
-    def _source(
-        self, student: Chain, objective: Objective, start: Chain | None
-    ) -> tuple[Chain, Chain | None]:
-        """The chain that a pool is drawn from, and a reference that is known to equal it."""
-        if self.pools == "current":
-            return student, start
-        for penalty in objective.penalties:
-            if penalty.name == "pretrained":
-                return penalty.reference, penalty.reference
-        raise ParameterError(
-            'pools="pretrained" needs a penalty to the pre-trained chain.', hint="Set `kl_weight_pretrained`."
-        )
+    def _kept(self, source: Chain, objective: Objective, number: int, generator: torch.Generator) -> _Pool:
+        """A pool of the pre-trained chain; of one that is compared with nothing else, the campaign's own."""
+        if len(objective.penalties) > 1:
+            return _draw_pool(source, objective, self, twin=source, generator=generator)
+        key = (objective.seed, number, self.pool_size, self.likelihood)
+        pools = _KEPT.setdefault(source, {})
+        for other in [kept for kept in pools if kept[0] != objective.seed]:
+            del pools[other]
+        if key not in pools:
+            seeded = torch.Generator(generator.device).manual_seed(objective.seed + number)
+            pools[key] = _draw_pool(source, objective, self, twin=source, generator=seeded)
+        else:
+            pools[key] = pools[key].valued(objective, self.sample_batch)
+        return pools[key]
 
     def _weigh(self, pool: _Pool, objective: Objective, multiplier: float) -> tuple[Tensor, float, float]:
         """Normalised weights [n], the multiplier of the KL weights, and the tempering step."""
@@ -235,7 +245,20 @@ def path_loss(
     return share * before.kl(law) - (weights - share) * law.log_prob(after)
 
 
-@dataclass
+_KEPT: WeakKeyDictionary[Chain, dict[tuple[int, int, int, str], _Pool]] = WeakKeyDictionary()
+"""Pools of pre-trained chains, of each chain's last campaign."""
+
+
+def _pretrained(objective: Objective) -> Chain:
+    for penalty in objective.penalties:
+        if penalty.name == "pretrained":
+            return penalty.reference
+    raise ParameterError(
+        'pools="pretrained" needs a penalty to the pre-trained chain.', hint="Set `kl_weight_pretrained`."
+    )
+
+
+@dataclass(frozen=True)
 class _Pool:
     """Paths, infeasible ones with value -inf, and their log-ratio and divergence to each reference, [n]."""
 
@@ -246,6 +269,13 @@ class _Pool:
     @property
     def values(self) -> Tensor:
         return self.paths.values
+
+    @torch.no_grad()
+    def valued(self, objective: Objective, batch_size: int) -> _Pool:
+        """The same paths by another objective's values."""
+        rows = torch.arange(len(self.values)).split(batch_size)
+        values = [objective.values(self.paths.ends(part), self.paths.condition_of(part)) for part in rows]
+        return replace(self, paths=replace(self.paths, values=torch.cat(values)))
 
     def means(self) -> dict[str, float]:
         finite = self.values[torch.isfinite(self.values)]
@@ -266,7 +296,7 @@ def _draw_pool(
     """Sample a pool and compare each step with the references; `twin` is known to equal the chain."""
 
     def work(size: int, own: torch.Generator) -> tuple[Any, ...]:
-        pool = _draw_part(chain, objective, size, settings.sample_batch, twin, own)
+        pool = _draw_part(chain, objective, size, settings, twin, own)
         return pool.paths.states, pool.values, pool.paths.condition, pool.log_ratio, pool.kl
 
     parts = shares.current().each(settings.pool_size, generator, work)
@@ -277,20 +307,21 @@ def _draw_part(
     chain: Chain,
     objective: Objective,
     num_paths: int,
-    sample_batch: int,
+    settings: RewardWeighted,
     twin: Chain | None,
     generator: torch.Generator,
 ) -> _Pool:
     parts: list[_Pool] = []
-    for start in range(0, num_paths, sample_batch):
-        size = min(sample_batch, num_paths - start)
+    for start in range(0, num_paths, settings.sample_batch):
+        size = min(settings.sample_batch, num_paths - start)
         condition = objective.condition(size, generator)
         kl = start_kl(chain, objective, size, condition)
         ratio = {name: torch.zeros_like(rows) for name, rows in kl.items()}
         states: list[State] = []
         for step in rollout(chain, size, condition=condition, generator=generator):
-            states = states or [step.state]
-            states.append(step.next_state)
+            states = [*(states or [step.state]), step.next_state]
+            if settings.likelihood == "denoising":
+                states = states[-1:]
             own = step.transition.log_prob(step.next_state)
             for penalty in objective.penalties:
                 if penalty.reference is twin:
