@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from seiko.errors import WeightsError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all: temporary file, flush to disk, rename."""
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -81,12 +82,13 @@ def tensors_from_bytes(content: bytes, source: str = "weights") -> tuple[dict[st
     return tensors, metadata
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Named tensors and metadata of a safetensors file.
 
     Raises:
         WeightsError: If the file is missing or corrupt.
     """
+    path = Path(path)
     if not path.is_file():
         raise WeightsError(f"There is no weight file {path}.", hint="Check the path or the installation.")
     return tensors_from_bytes(path.read_bytes(), source=str(path))

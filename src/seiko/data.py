@@ -177,12 +177,13 @@ def folder_of(name: str, folder: str | Path | None = None) -> Path:
     )
 
 
-def read_file(path: Path, sha256: str | None = None) -> bytes:
+def read_file(path: str | Path, sha256: str | None = None) -> bytes:
     """The content of a file, its hash compared where one is given.
 
     Raises:
         DataError: If there is no such file, or it has another hash.
     """
+    path = Path(path)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -69,7 +69,7 @@ def pretrain(
     settings: Pretraining,
     *,
     prepare: Callable[[State], State] = lambda rows: rows,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool = False,
     on_checkpoint: Callable[[int, float], None] | None = None,
 ) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def pretrain(
     """
     assert isinstance(chain, nn.Module)
     run = _Run(chain, settings)
-    if checkpoint is not None and checkpoint.exists():
+    if checkpoint is not None and Path(checkpoint).exists():
         run.restore(checkpoint)
     start, num_rows = time.perf_counter(), tree.batch_size(data)
     with _progress_bar(progress, settings.num_iterations, run.iteration) as advance:
@@ -112,7 +112,7 @@ def pretrain(
     return {"loss": run.running_loss, "iterations": settings.num_iterations, "seconds": seconds}
 
 
-def averaged_weights(checkpoint: Path) -> tuple[dict[str, Tensor], int]:
+def averaged_weights(checkpoint: str | Path) -> tuple[dict[str, Tensor], int]:
     """The averaged weights of the network of a chain in a run's checkpoint, and the run's iteration.
 
     Raises:
@@ -179,7 +179,7 @@ class _Run:
                 tensors[f"adam/{key}/{name}"] = value
         return tensors | {"generator": self.generator.get_state()}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the run's whole state."""
         metadata = {
             "iteration": self.iteration,
@@ -188,7 +188,7 @@ class _Run:
         }
         write_atomically(path, tensors_to_bytes(self._tensors(), metadata))
 
-    def restore(self, path: Path) -> None:
+    def restore(self, path: str | Path) -> None:
         """Go on from a file written by `save`."""
         tensors, metadata = read_tensors(path)
         if metadata.get("settings") != asdict(self.settings):

@@ -119,13 +119,13 @@ class Forest:
             taken = np.where(rows[index, bits], self.right[nodes], self.left[nodes])
             nodes = np.where(inner, taken, nodes)
 
-    def save(self, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
+    def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
         """Write the arrays as safetensors, whole or not at all."""
         arrays = {name: torch.from_numpy(getattr(self, name)) for name in _ARRAYS}
         write_atomically(path, tensors_to_bytes(arrays, metadata))
 
     @classmethod
-    def load(cls, path: Path) -> Forest:
+    def load(cls, path: str | Path) -> Forest:
         """Read what `save` wrote.
 
         Raises:

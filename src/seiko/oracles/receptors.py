@@ -110,7 +110,7 @@ class Receptor:
         return all(abs(position - middle) <= side / 2 for position, middle, side in gaps)
 
 
-def read_pdbqt(path: Path, sha256: str | None = None) -> str:
+def read_pdbqt(path: str | Path, sha256: str | None = None) -> str:
     """Text of a PDBQT file, gzipped or not.
 
     Raises:

@@ -35,7 +35,7 @@ def cached_weights() -> Path:
     return cache_folder().parent / "gdss-zinc250k.safetensors"
 
 
-def convert(published: Path, target: Path | None = None) -> Path:
+def convert(published: str | Path, target: str | Path | None = None) -> Path:
     """Read the published checkpoint once, with torch's restricted reader, and keep it as safetensors.
 
     Args:
@@ -45,6 +45,7 @@ def convert(published: Path, target: Path | None = None) -> Path:
     Raises:
         WeightsError: If the file is missing or is not the published one.
     """
+    published = Path(published)
     if not published.is_file():
         raise WeightsError(
             f"There is no checkpoint {published}.",
@@ -62,7 +63,7 @@ def convert(published: Path, target: Path | None = None) -> Path:
         given = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     tensors = renamed(given["x_state_dict"], "node") | renamed(given["adj_state_dict"], "edge")
     load_weights(GDSSNetwork(), tensors, source=str(published))
-    target = target or cached_weights()
+    target = Path(target or cached_weights())
     source = {"source_sha256": digest, "source": "github.com/SeulLee05/MOOD", "licence": "MIT"}
     write_atomically(target, tensors_to_bytes(tensors, source))
     return target
@@ -109,7 +110,7 @@ def gdss_process(diffusion_steps: int = 300, solver: Solver = "splitting") -> Gr
 
 
 def load_gdss(
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     *,
     diffusion_steps: int = 300,
     solver: Solver = "splitting",
@@ -129,7 +130,7 @@ def load_gdss(
     Raises:
         WeightsError: If the weights are missing, damaged or of another network.
     """
-    path = weights or cached_weights()
+    path = Path(weights or cached_weights())
     if not path.is_file():
         raise WeightsError(
             f"There are no GDSS weights at {path}; they are not part of the package.",
