@@ -16,7 +16,17 @@ ROOT = Path(seiko.__file__).parent
 LAYERS = [
     {"errors", "typing"},
     {"tree", "records", "results", "data", "memory", "shares"},
-    {"distributions", "schedules", "checkpoints", "graphs", "tables", "config", "theory", "comparison"},
+    {
+        "averaging",
+        "distributions",
+        "schedules",
+        "checkpoints",
+        "graphs",
+        "tables",
+        "config",
+        "theory",
+        "comparison",
+    },
     {"chain"},
     {"chains", "networks", "surrogates", "domains", "metrics", "pretraining"},
     {"acquisitions", "updaters"},

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seiko import tree
+from seiko.averaging import MovingAverage
 from seiko.chain import SupportsLoss
 from seiko.checkpoints import load_weights, read_tensors, tensors_to_bytes, write_atomically
 from seiko.errors import ParameterError, WeightsError
@@ -107,7 +108,7 @@ def pretrain(
                     run.save(checkpoint)
                 if on_checkpoint is not None:
                     on_checkpoint(run.iteration, run.running_loss)
-    run.use_average()
+    run.average.apply()
     seconds = time.perf_counter() - start
     return {"loss": run.running_loss, "iterations": settings.num_iterations, "seconds": seconds}
 
@@ -133,7 +134,7 @@ class _Run:
     def __init__(self, chain: nn.Module, settings: Pretraining) -> None:
         self.chain, self.settings = chain, settings
         self.parameters = {name: p for name, p in chain.named_parameters() if p.requires_grad}
-        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.average = MovingAverage(self.parameters, settings.ema_decay)
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -157,23 +158,15 @@ class _Run:
         nn.utils.clip_grad_norm_(list(self.parameters.values()), self.settings.clip_norm)
         self.optimizer.step()
         self.iteration += 1
-        # A young average follows the weights faster: it has no better past to remember.
-        decay = min(self.settings.ema_decay, self.iteration / (self.iteration + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
+        self.average.update(self.iteration)
         value = float(loss.detach())
         self.running_loss = (
             value if math.isnan(self.running_loss) else 0.99 * self.running_loss + 0.01 * value
         )
 
-    def use_average(self) -> None:
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(self.average[name])
-
     def _tensors(self) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = {f"weights/{name}": p for name, p in self.parameters.items()}
-        tensors |= {f"average/{name}": p for name, p in self.average.items()}
+        tensors |= {f"average/{name}": p for name, p in self.average.tensors.items()}
         for name, parameter in self.parameters.items():
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"adam/{key}/{name}"] = value
@@ -211,7 +204,7 @@ class _Run:
         }
         load_weights(holder, given, source=str(path))
         for name, parameter in self.parameters.items():
-            self.average[name].copy_(tensors[f"average/{name}"])
+            self.average.tensors[name].copy_(tensors[f"average/{name}"])
             self.optimizer.state[parameter] = {
                 key: tensors[f"adam/{key}/{name}"].to("cpu" if key == "step" else parameter.device)
                 for key in _ADAM_STATE

@@ -123,7 +123,8 @@ def test_refuses_denoising_without_a_loss():
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [("likelihood", "elbo"), ("min_effective", 0.0), ("min_effective", 1.0)]
+    ("name", "given"),
+    [("likelihood", "elbo"), ("min_effective", 0.0), ("min_effective", 1.0), ("ema_decay", 1.0)],
 )
 def test_refuses_settings(name, given):
     with pytest.raises(ParameterError, match=name):
@@ -167,6 +168,23 @@ def test_control_variate_leaves_no_noise_at_equal_weights():
     pairs = torch.tensor([0, 1, 1]), torch.tensor([2, 3, 0])
     loss = path_loss(chain, frozen(chain), paths, pairs, torch.ones(3).double(), 1.0)
     assert gradient(chain, loss.sum()).abs().max() < 1e-12
+
+
+def test_hands_over_the_average_of_the_fits():
+    """The same fits: their average lies nearer to where they began than the last of them."""
+    problem = masked_problem(4)
+    objective = Objective(problem.value, (KLPenalty(frozen(problem.pretrained), 0.2),))
+    once = replace(SMALL, num_refreshes=1)
+    last, _ = once.update(problem.pretrained, objective, generator=generator())
+    mean, _ = replace(once, ema_decay=0.9).update(problem.pretrained, objective, generator=generator())
+    same, _ = replace(once, ema_decay=1e-9).update(problem.pretrained, objective, generator=generator())
+    start, end, average, young = (
+        torch.cat([p.detach().flatten() for p in chain.parameters()])
+        for chain in (problem.pretrained, last, mean, same)
+    )
+    torch.testing.assert_close(young, end)
+    assert 0.5 * (end - start).norm() < (average - start).norm() < 0.995 * (end - start).norm()
+    assert torch.nn.functional.cosine_similarity(average - start, end - start, dim=0) > 0.99
 
 
 PRETRAINED = RewardWeighted(

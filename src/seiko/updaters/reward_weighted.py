@@ -60,6 +60,8 @@ class RewardWeighted:
         min_effective: Least effective sample size, as a share of the feasible pool.
         max_weight: Weights are clipped at this many times their mean.
         clip_norm: Largest gradient norm.
+        ema_decay: Of a moving average of the weights over the fits, with which each later pool is drawn and
+            which is handed over; 0 takes the last weights.
         measure_samples: Fresh samples for the report.
         sample_batch: Rows sampled at once; it bounds memory.
 
@@ -78,6 +80,7 @@ class RewardWeighted:
     min_effective: float = 0.3
     max_weight: float = 50.0
     clip_norm: float = 1.0
+    ema_decay: float = 0.0
     measure_samples: int = 256
     sample_batch: int = 256
 
@@ -87,6 +90,8 @@ class RewardWeighted:
                 raise ParameterError(f"`{name}` must be one of {allowed}; got {getattr(self, name)!r}.")
         if not 0 < self.min_effective < 1:
             raise ParameterError(f"`min_effective` must be in (0, 1); got {self.min_effective!r}.")
+        if not 0 <= self.ema_decay < 1:
+            raise ParameterError(f"`ema_decay` must be in [0, 1); got {self.ema_decay!r}.")
 
     def update(self, chain: C, objective: Objective, *, generator: torch.Generator) -> tuple[C, UpdateReport]:
         """See `Updater`.
@@ -112,6 +117,7 @@ class RewardWeighted:
             learning_rate=self.learning_rate,
             num_iterations=self.num_refreshes * self.fit_iterations,
             clip_norm=self.clip_norm,
+            ema_decay=self.ema_decay,
         )
         multiplier, share, trace = objective.multiplier, 1.0, []
         for refresh in range(self.num_refreshes):
@@ -126,6 +132,7 @@ class RewardWeighted:
             weights, multiplier, step = self._weigh(pool, objective, multiplier)
             share = float(1 / (weights.square().sum() * len(weights)))
             self._fit(student, source, pool, weights * len(weights), descent, generator)
+            descent.settle()
             trace.append(
                 {"effective_sample_size": share, "step": step, "multiplier": multiplier} | pool.means()
             )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seiko import memory, shares, tree
+from seiko.averaging import MovingAverage
 from seiko.chain import Chain, check_same_steps, rollout
 from seiko.errors import DeterministicChainError, ObservationError, ParameterError
 from seiko.typing import Condition, State
@@ -85,18 +86,29 @@ class Descent:
         learning_rate: The first rate.
         num_iterations: Steps until the rate is lowest; it stays there.
         clip_norm: Largest gradient norm.
+        ema_decay: Of a moving average of the weights, put in their place by `settle`.
 
     Attributes:
         norm: The last gradient's norm before clipping.
     """
 
-    def __init__(self, chain: Chain, *, learning_rate: float, num_iterations: int, clip_norm: float) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        *,
+        learning_rate: float,
+        num_iterations: int,
+        clip_norm: float,
+        ema_decay: float = 0.0,
+    ) -> None:
         self.parameters = trainable(chain)
         self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate)
         self.schedule = torch.optim.lr_scheduler.LinearLR(
             self.optimizer, start_factor=1.0, end_factor=0.1, total_iters=max(1, num_iterations)
         )
-        self.clip_norm, self.norm = clip_norm, 0.0
+        self.clip_norm, self.norm, self.iteration = clip_norm, 0.0, 0
+        named = {str(i): p for i, p in enumerate(self.parameters)}
+        self.average = MovingAverage(named, ema_decay) if ema_decay else None
 
     def step(
         self, total: int, loss: Callable[[slice, torch.Generator], Tensor], generator: torch.Generator
@@ -136,6 +148,14 @@ class Descent:
             )
         self.optimizer.step()
         self.schedule.step()
+        self.iteration += 1
+        if self.average:
+            self.average.update(self.iteration)
+
+    def settle(self) -> None:
+        """Put the moving average in the place of the weights."""
+        if self.average:
+            self.average.apply()
 
 
 @dataclass(frozen=True)
