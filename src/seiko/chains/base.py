@@ -19,7 +19,8 @@ class Process(Protocol):
     """The fixed part of a diffusion model: noise levels, start law, and the form of a step.
 
     ``transition`` maps the network's prediction at a state to the law of the next state, and ``corrupt`` and
-    ``loss`` train the network. ``step`` is one integer or [batch] integers; nothing here has weights.
+    ``loss`` train the network; the data of ``loss`` may be means, of one-hot rows too. ``step`` is one
+    integer or [batch] integers; nothing here has weights.
     """
 
     @property
@@ -84,12 +85,12 @@ class DiffusionChain(nn.Module):
 
     def transition(self, state: State, step: int | Tensor, condition: Condition = None) -> Distribution:
         """The law of the next state, given `state` at `step`: one call of the network."""
+        return self.process.transition(state, self.predicted(state, step, condition), step)
+
+    def predicted(self, state: State, step: int | Tensor, condition: Condition = None) -> State:
+        """The network's prediction: in a team's mixed precision if it has one, and back in the states'."""
         first = next(tree.leaves(state))
         time = self.process.time(step, first).expand(len(first))
-        return self.process.transition(state, self._predicted(state, time, condition), step)
-
-    def _predicted(self, state: State, time: Tensor, condition: Condition) -> State:
-        """The network's prediction: in a team's mixed precision if it has one, and back in the states'."""
         team = shares.current()
         if team.accelerator is None:
             return self.network(state, time, condition)
@@ -124,11 +125,14 @@ class DiffusionChain(nn.Module):
         self, data: State, condition: Condition = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """The process's training loss at one random step a row, [batch]."""
+        state, step = self.corrupted(data, generator)
+        return self.process.loss(self.predicted(state, step, condition), data, state, step)
+
+    def corrupted(self, data: State, generator: torch.Generator | None = None) -> tuple[State, Tensor]:
+        """Data noised to a random step each, and the steps, [batch]."""
         first = next(tree.leaves(data))
         step = torch.randint(self.num_steps, (len(first),), generator=generator, device=first.device)
-        state = self.corrupt(data, step, generator)
-        prediction = self._predicted(state, self.process.time(step, first), condition)
-        return self.process.loss(prediction, data, state, step)
+        return self.corrupt(data, step, generator), step
 
 
 def level(values: Tensor, step: int | Tensor, like: Tensor) -> Tensor:

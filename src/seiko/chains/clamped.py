@@ -150,7 +150,7 @@ class Clamped:
     def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
         """The process's loss over allowed kinds, in nats, [batch]; infinite for data that are not allowed."""
         if isinstance(self.process, Uniform):
-            clean = torch.where(data > 0.5, 0.0, -1e9).to(data)
+            clean = data.log().clamp_min(-1e9)
             exact = self.transition(state, clean, step)
             return self.num_steps * exact.kl(self.transition(state, prediction, step))  # type: ignore[arg-type]
         share = self.num_free / self.length if isinstance(self.process, Masked) else 1.0

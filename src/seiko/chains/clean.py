@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seiko import tree
 from seiko.chain import Chain
 from seiko.chains.base import DiffusionChain, Process
 from seiko.chains.clamped import Clamped
@@ -85,10 +84,16 @@ def _leaf_by_leaf(
     }
 
 
-def call_network(chain: DiffusionChain, state: State, step: int | Tensor, condition: Condition) -> Any:
-    """The network's output at `step`."""
-    first = next(tree.leaves(state))
-    return chain.network(state, chain.process.time(step, first).expand(len(first)), condition)
+def expected_data(process: Any, state: Any, prediction: Any, step: int | Tensor) -> Any:
+    """The mean of the data given the state: `clean_of` without a process's clipping, so that it can teach."""
+    if isinstance(process, Joint):
+        return {
+            name: expected_data(part, state[name], prediction[name], step)
+            for name, part in process.processes.items()
+        }
+    if isinstance(process, _GaussianTraining):
+        return _denoised(process, state, prediction, step)
+    return clean_of(process, state, prediction, step)
 
 
 def look_ahead(
@@ -100,7 +105,7 @@ def look_ahead(
         ParameterError: If the chain is not a network and a process of a known kind.
     """
     known = as_diffusion(chain)
-    prediction = call_network(known, state, step, condition)
+    prediction: Any = known.predicted(state, step, condition)
     law = known.process.transition(state, prediction, step)
     return law, clean_of(known.process, state, prediction, step)
 

@@ -20,6 +20,15 @@ from seiko.typing import Condition, State
 LEAVES = ("nodes", "edges")
 
 
+@dataclass(frozen=True)
+class Noised:
+    """Corrupted graphs, the noise in them, and their times, [batch]."""
+
+    state: Mapping[str, Tensor]
+    noise: Mapping[str, Tensor]
+    time: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class GraphSDE:
     """The fixed part of a graph diffusion: sizes, noise of both leaves, and the sampler's schedule.
@@ -188,21 +197,42 @@ class GraphSDEChain(nn.Module):
         The mean over free coordinates of each leaf (Jo et al. 2022, Eq. 5, weighted by sigma squared). It
         trains `network`, not `start`.
         """
+        noised = self.corrupted(data, condition, generator)
+        return self.error(self.predicted(noised, condition), noised.noise, condition)
+
+    def corrupted(
+        self, data: State, condition: Condition = None, generator: torch.Generator | None = None
+    ) -> Noised:
+        """Data noised to a random time each."""
         given: Any = data
         nodes = given["nodes"]
         time = torch.rand(len(nodes), generator=generator, dtype=nodes.dtype) * (1 - 1e-4) + 1e-4
         time, free = time.to(nodes.device), self._free(len(nodes), condition, nodes)
-        noised, drawn, levels = {}, {}, {}
+        noised, drawn = {}, {}
         for name, noise in self.process.noises.items():
             leaf = given[name]
             draw = torch.randn(leaf.shape, generator=generator, dtype=leaf.dtype).to(leaf) * free[name]
-            alpha, sigma = (tree.expand(f(time), leaf) for f in (noise.path.alpha, noise.path.sigma))
-            noised[name], drawn[name], levels[name] = alpha * leaf + sigma * draw, draw, (alpha, sigma)
-        output = self.network(noised, time, condition)
-        total = nodes.new_zeros(len(nodes))
+            alpha, sigma = noise.levels(time, leaf)
+            noised[name], drawn[name] = alpha * leaf + sigma * draw, draw
+        return Noised(noised, drawn, time)
+
+    def predicted(self, given: Noised, condition: Condition = None) -> dict[str, Tensor]:
+        """The noise in each leaf, as the network sees it."""
+        output, found = self.network(given.state, given.time, condition), {}
         for name, noise in self.process.noises.items():
-            _, predicted = noise.prediction.split(output[name], noised[name], *levels[name])
-            error = ((predicted - drawn[name]) * free[name]).square().flatten(1).sum(1)
+            levels = noise.levels(given.time, given.state[name])
+            found[name] = noise.prediction.split(output[name], given.state[name], *levels)[1]
+        return found
+
+    def error(
+        self, predicted: Mapping[str, Tensor], noise: Mapping[str, Tensor], condition: Condition
+    ) -> Tensor:
+        """Mean square of the difference over free coordinates, summed over leaves, [batch]."""
+        nodes = predicted["nodes"]
+        free = self._free(len(nodes), condition, nodes)
+        total = nodes.new_zeros(len(nodes))
+        for name in LEAVES:
+            error = ((predicted[name] - noise[name]) * free[name]).square().flatten(1).sum(1)
             total = total + error / free[name].flatten(1).sum(1).clamp_min(1)
         return total
 

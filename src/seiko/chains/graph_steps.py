@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from seiko import tree
 from seiko.chains.gaussian import Epsilon, Prediction, VarianceExploding, VariancePreserving
 from seiko.errors import DeterministicChainError, ParameterError
 from seiko.schedules import check_num_steps
@@ -89,6 +90,10 @@ class GraphNoise:
                 "any other.",
                 hint="Keep a floor that no decoding notices, such as 0.05.",
             )
+
+    def levels(self, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha and sigma at times [batch], shaped to broadcast against `like`."""
+        return tree.expand(self.path.alpha(time), like), tree.expand(self.path.sigma(time), like)
 
     def start_step(self, start_steps: int) -> float:
         """Scale of each of equal steps from 0 whose end has the start's standard deviation."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seiko import tree
 from seiko.chain import Chain
 from seiko.chains.base import Process, level
-from seiko.chains.clean import as_diffusion, call_network, clean_of
+from seiko.chains.clean import as_diffusion, clean_of
 from seiko.chains.gaussian import _GaussianTraining
 from seiko.chains.joint import Joint
 from seiko.distributions import Distribution, Product
@@ -103,7 +103,7 @@ class Guided(nn.Module):
         with_grad = torch.is_grad_enabled() or _has_gaussian(process)
         with torch.set_grad_enabled(with_grad):
             inner = tree.tree_map(_tracked, state) if _has_gaussian(process) else state
-            prediction = call_network(self.chain, inner, step, condition)
+            prediction = self.chain.predicted(inner, step, condition)
         base = process.transition(state, prediction, step)
         slopes, values = self._slopes(inner, prediction, step, condition)
         return Look(_pushed(process, state, prediction, base, step, slopes), base, values)

@@ -287,6 +287,12 @@ class LeftToRight(nn.Module):
             condition: As everywhere.
             generator: Not used.
         """
+        log_probs, written, row = self.log_probs(data, condition)
+        lost = nn.functional.nll_loss(log_probs, written, reduction="none")
+        return lost.new_zeros(len(data)).index_add(0, row, lost)
+
+    def log_probs(self, data: Any, condition: Condition = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Of every kind at each place up to the rows' ends, [n, kinds]; the kind there, and the row, [n]."""
         lengths = self._lengths(data)
         longest = int(lengths.max())
         rows = data[:, :longest]
@@ -295,8 +301,7 @@ class LeftToRight(nn.Module):
         row, position = wanted.nonzero(as_tuple=True)
         fitting = self._fitting(rows, row, position)
         logits = self._restricted(self.network.head(known[wanted]), fitting, row, position, condition)
-        lost = nn.functional.cross_entropy(logits, rows[wanted], reduction="none")
-        return lost.new_zeros(len(data)).index_add(0, row, lost)
+        return logits.log_softmax(-1), rows[wanted], row
 
     def _fitting(self, rows: Tensor, row: Tensor, position: Tensor) -> Tensor | None:
         """Which kinds the grammar allows at (row, position) pairs, [n, kinds] bool; None without one."""

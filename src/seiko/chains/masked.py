@@ -27,9 +27,9 @@ def _all_masked(batch_size: int, length: int, kinds: int, like: Tensor) -> Categ
 
 
 def _cross_entropy(prediction: Tensor, data: Tensor) -> Tensor:
-    """Minus log-probability of the clean kind, in nats, [batch, length]."""
-    kinds = prediction.shape[-1]
-    return -torch.where(data[..., :kinds] > 0.5, prediction.log_softmax(-1), 0.0).sum(-1)
+    """Minus log-probability of the clean kind, in nats, [batch, length]; of a mean if kinds have shares."""
+    shares = data[..., : prediction.shape[-1]]
+    return -torch.where(shares > 0, shares * prediction.log_softmax(-1), 0.0).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +214,7 @@ class Uniform:
 
     def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
         """``K * KL(posterior given the data || step)``: unbiased for the evidence bound, in nats, [batch]."""
-        exact = self.transition(state, torch.where(data > 0.5, 0.0, -1e9).to(data), step)
+        exact = self.transition(state, data.log().clamp_min(-1e9), step)
         return self.num_steps * exact.kl(self.transition(state, prediction, step))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seiko import tree
 from seiko.chain import C, Chain, fork, frozen, sample_path
-from seiko.chains.clean import as_diffusion, call_network, clean_of
+from seiko.chains.clean import as_diffusion, clean_of
 from seiko.errors import ParameterError
 from seiko.typing import Condition, State
 from seiko.updaters.base import (
@@ -225,7 +225,7 @@ class SoftValue:
         def average(*outputs: Tensor) -> Tensor:
             return torch.stack([w * o for (_, w), o in zip(self.references, outputs, strict=True)]).sum(0)
 
-        outputs: list[State] = [call_network(one, state, steps, condition) for one, _ in self.references]
+        outputs: list[State] = [one.predicted(state, steps, condition) for one, _ in self.references]
         prediction = tree.tree_map(average, *outputs)
         expected: State = clean_of(self.references[0][0].process, state, prediction, steps)
         return expected
