@@ -162,8 +162,10 @@ class CLIPFeatures(nn.Module):
 class ChainFeatures(nn.Module):
     """What the chain's own denoiser makes of a picture: one layer's channels, averaged over the picture.
 
+    No gradient reaches the network's weights.
+
     Args:
-        network: A network ``network(state, time, condition)``, for instance of a frozen copy of the chain.
+        network: A network ``network(state, time, condition)``, for instance the pre-trained chain's.
         layer: The part of it whose output is taken, such as ``unet.mid_block``.
         encode: ``levels in [0, 1] -> clean state``; by default pixels in [-1, 1].
         time: The noise level that the network is told; the state is not noised.
@@ -195,7 +197,9 @@ class ChainFeatures(nn.Module):
         caught: list[Tensor] = []
         hook = self.layer.register_forward_hook(lambda module, given, output: caught.append(_first(output)))
         try:
-            self.network(state, state.new_full((len(state),), self.time), self._rows(len(state)))
+            fixed = {name: weight.detach() for name, weight in self.network.named_parameters()}
+            given = (state, state.new_full((len(state),), self.time), self._rows(len(state)))
+            torch.func.functional_call(self.network, fixed, given)
         finally:
             hook.remove()
         return caught[-1].float().flatten(2).mean(2)

@@ -12,6 +12,7 @@ from seiko.chains import DiffusionChain
 from seiko.chains.schedulers import process_from_scheduler
 from seiko.domains.base import Domain
 from seiko.domains.image import image_domain
+from seiko.domains.image_features import ChainFeatures
 from seiko.domains.image_format import ImageFormat
 from seiko.errors import MissingDependencyError
 from seiko.networks.adapters import DiffusersNetwork
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 def build(card: Mapping[str, Any], num_steps: int, *, seed: int = 0) -> tuple[DiffusionChain, Domain[Image]]:
     """Chain and domain of a card, with weights that are drawn from `seed` and not trained.
+
+    The domain's features are the channels of the denoiser's first block, averaged over the picture.
 
     A state is the picture with each ``patch x patch`` square of pixels folded into channels: the same
     diffusion of pixels, on a grid with fewer cells, which a CPU runs several times faster.
@@ -49,10 +52,18 @@ def build(card: Mapping[str, Any], num_steps: int, *, seed: int = 0) -> tuple[Di
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         unet = UNet2DModel(sample_size=shape[1:], in_channels=channels, out_channels=channels, **card["unet"])
-    network: nn.Module = DiffusersNetwork(unet)
+    denoiser = DiffusersNetwork(unet)
+    network: nn.Module = denoiser
     names = tuple(card.get("class_names", ()))
-    if names:
-        network = ClassifierFreeGuidance(network, card["guidance_scale"], torch.tensor([len(names)]))
+    no_class = torch.tensor([len(names)]) if names else None
+    if no_class is not None:
+        network = ClassifierFreeGuidance(network, card["guidance_scale"], no_class)
+    features = ChainFeatures(
+        denoiser,
+        unet.down_blocks[0],
+        encode=lambda levels: nn.functional.pixel_unshuffle(2 * levels - 1, patch),
+        condition=no_class,
+    )
     process = process_from_scheduler(card["scheduler"], num_steps, shape)
-    domain = image_domain(form, decoder=nn.PixelShuffle(patch), prompts=names)
+    domain = image_domain(form, decoder=nn.PixelShuffle(patch), embed=features, prompts=names)
     return DiffusionChain(network, process), domain
