@@ -2,9 +2,10 @@
 
     python benchmarks/gdss_campaign.py gdss_zinc250k_v2.pth --output benchmarks/results/gdss-campaign.jsonl
 
-Each round's queries are chosen among samples of the fine-tuned chain. In the end as many samples of the
-pre-trained and of the final chain are read; each line has both means, what of their graphs is valid as it
-is, and how far the chain has gone.
+Each round's queries are chosen among samples of the fine-tuned chain, which is fitted to one pool of samples
+of the pre-trained chain, weighted by what is known by then. In the end as many samples of the pre-trained
+and of the final chain are read; each line has both means, what of their graphs is valid as it is, and how
+far the chain has gone.
 """
 
 from __future__ import annotations
@@ -58,11 +59,11 @@ def main() -> None:
     parser.add_argument("--diffusion-steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--queries", type=int, default=60, help="in a round")
-    parser.add_argument("--pool-size", type=int, default=256)
-    parser.add_argument("--kl-target", type=float, default=6.0, help="nats")
+    parser.add_argument("--pool-size", type=int, default=192, help="samples to choose queries from")
+    parser.add_argument("--fit-pool-size", type=int, default=512, help="samples of the pre-trained chain")
+    parser.add_argument("--kl-target", type=float, default=3.0, help="nats, of the weighted pool")
     parser.add_argument("--fits", type=int, default=60, help="optimiser steps a climb")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--likelihood", choices=("path", "denoising"), default="path")
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("gdss-campaign.jsonl"))
@@ -71,16 +72,24 @@ def main() -> None:
         settings.weights, diffusion_steps=settings.diffusion_steps, solver="splitting", seed=settings.seed
     )
     updater = RewardWeighted(
+        pools="pretrained",
         num_refreshes=1,
-        pool_size=settings.pool_size,
+        pool_size=settings.fit_pool_size,
         fit_iterations=settings.fits,
-        batch_size=256,
+        batch_size=64,
         learning_rate=settings.learning_rate,
-        likelihood=settings.likelihood,
-        measure_samples=64,
+        likelihood="denoising",
+        baseline=1.0,
+        min_effective=0.02,
+        ema_decay=0.9,
+        measure_samples=32,
         sample_batch=128,
     )
-    options: dict[str, Any] = {"pool_size": settings.pool_size, "kl_target": settings.kl_target}
+    options: dict[str, Any] = {
+        "pool_size": settings.pool_size,
+        "kl_target": settings.kl_target,
+        "kl_weight_previous": 0.0,
+    }
     proposer = methods.seiko_ucb(chain, domain, updater=updater, final_updater=updater, **options)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:

@@ -89,6 +89,11 @@ def test_the_chains_own_encoder_gives_features_with_gradients():
     assert embed(_levels()).shape == (3, 16)
     states = 2 * _levels(4) - 1
     check_domain(image_domain(ImageFormat(8, 8), embed=embed), states)
+    network = diffusers_chain(unet, diffusers.DDIMScheduler(), event_shape=(3, 8, 8), num_steps=3).network
+    trained = ChainFeatures(network, network.model.mid_block)
+    levels = _levels().requires_grad_()
+    trained(levels).sum().backward()
+    assert levels.grad.abs().max() > 0 and all(p.grad is None for p in network.parameters())
     with pytest.raises(ParameterError, match="layer"):
         ChainFeatures(chain.network, pixel_unet().mid_block)
     with pytest.raises(ParameterError, match="time"):
