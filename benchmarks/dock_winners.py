@@ -21,6 +21,7 @@ from rdkit.Chem.Draw import rdMolDraw2D
 from seiko.oracles.docking import FULL, Docking
 from seiko.oracles.receptors import load_receptor
 from seiko.results import Drawn, Result
+from seiko.web.base import label
 
 SEEDS = (1, 2, 3)
 
@@ -38,9 +39,9 @@ def winners(runs: list[Result], count: int) -> dict[str, list[Drawn]]:
 
 
 def grid(rows: list[dict], columns: int) -> str:
-    """An SVG of the molecules, a row for each method."""
+    """An SVG of the molecules, a row for each method; in brackets the standard error over the seeds."""
     drawing = rdMolDraw2D.MolDraw2DSVG(columns * 260, -(-len(rows) // columns) * 220, 260, 220)
-    legends = [f"{row['method']}  {row['full']:.1f} ± {row['full_std']:.1f}" for row in rows]
+    legends = [f"{label(row['method'])}: {row['full']:.1f} ({row['full_std']:.1f})" for row in rows]
     drawing.DrawMolecules([Chem.MolFromSmiles(row["smiles"]) for row in rows], legends=legends)
     drawing.FinishDrawing()
     return str(drawing.GetDrawingText())
