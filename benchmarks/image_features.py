@@ -39,7 +39,7 @@ def main() -> None:
     tasks = [TASKS[name] for name in settings.tasks]
     chain, domain = tasks[0].materials()
     states = sample(chain, settings.samples, generator=torch.Generator().manual_seed(0))
-    designs = domain.decode(states)
+    designs = domain.decode(states, None)
     levels = ImageFormat(*designs[0].size).to_levels(designs)
     rewards = [torch.tensor([float(task.reward(d)) for d in designs]).double() for task in tasks]
     denoiser = frozen(chain).network
