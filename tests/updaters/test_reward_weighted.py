@@ -124,7 +124,13 @@ def test_refuses_denoising_without_a_loss():
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [("likelihood", "elbo"), ("min_effective", 0.0), ("min_effective", 1.0), ("ema_decay", 1.0)],
+    [
+        ("likelihood", "elbo"),
+        ("min_effective", 0.0),
+        ("min_effective", 1.0),
+        ("ema_decay", 1.0),
+        ("baseline", 1.5),
+    ],
 )
 def test_refuses_settings(name, given):
     with pytest.raises(ParameterError, match=name):

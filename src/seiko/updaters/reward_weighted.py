@@ -209,13 +209,14 @@ class RewardWeighted:
         generator: torch.Generator,
     ) -> None:
         """Move `student`, in place, to the weighted pool of `source`; `weights` [n] have mean 1."""
-        old = frozen(source)
         if self.likelihood == "denoising":
+            teacher = frozen(source) if self.baseline else None
             for _ in range(self.fit_iterations):
                 chosen = torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
-                loss = self._denoising(student, old, pool, chosen, generator)
+                loss = self._denoising(student, teacher, pool, chosen, generator)
                 descent.step(self.batch_size, loss, generator)
             return
+        old = frozen(source)
         share = float(weights.mean() ** 2 / weights.square().mean())
         for _ in range(self.fit_iterations):
             rows = torch.randint(len(weights), (self.batch_size,), generator=generator)
@@ -224,19 +225,19 @@ class RewardWeighted:
             descent.step(self.batch_size, self._path(student, old, pool, drawn, share), generator)
 
     def _denoising(
-        self, student: Chain, old: Chain, pool: _Pool, chosen: Tensor, generator: torch.Generator
+        self, student: Chain, teacher: Chain | None, pool: _Pool, chosen: Tensor, generator: torch.Generator
     ) -> Loss:
         def chosen_loss(rows: slice, own: torch.Generator) -> Tensor:
             ends, given = pool.paths.ends(chosen[rows]), pool.paths.condition_of(chosen[rows])
             return student.loss(ends, given, own).mean()  # type: ignore[attr-defined]
 
-        if not self.baseline:
+        if teacher is None:
             return chosen_loss
         others = torch.randint(len(pool.values), chosen.shape, generator=generator)
 
         def loss(rows: slice, own: torch.Generator) -> Tensor:
             ends, given = pool.paths.ends(others[rows]), pool.paths.condition_of(others[rows])
-            common = contrast(student, old, ends, given, own).mean()
+            common = contrast(student, teacher, ends, given, own).mean()
             return chosen_loss(rows, own) - self.baseline * common
 
         return loss
