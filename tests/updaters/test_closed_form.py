@@ -103,6 +103,10 @@ GAUSSIAN = {
         0.12,
     ),
     "reward weighted, denoising less a baseline": (replace(DENOISING, num_refreshes=8, baseline=1.0), 0.05),
+    "reward weighted, posterior": (
+        replace(DENOISING, num_refreshes=8, fit_iterations=30, pool_size=4000, likelihood="posterior"),
+        0.05,
+    ),
     "soft q": (SoftQ(num_iterations=300, batch_size=512, num_paths=128, learning_rate=2e-3), 0.10),
 }
 """The denoising fit keeps a bias of 0.09 to 0.10 at 16 steps, which the baseline takes off: its limit only

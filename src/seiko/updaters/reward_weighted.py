@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -13,10 +15,14 @@ from torch import Tensor
 
 from seiko import shares
 from seiko.chain import C, Chain, SupportsLoss, fork, frozen, rollout
+from seiko.chains.base import DiffusionChain
+from seiko.chains.clean import as_diffusion
 from seiko.chains.contrast import contrast
+from seiko.chains.posterior import check_posterior
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.typing import State
 from seiko.updaters.base import Objective, UpdateReport, measure, start_kl, summarize
+from seiko.updaters.tilted_targets import TiltedTargets
 from seiko.updaters.training import Descent, Paths, check_objective, join_paths, stack_states
 
 Loss = Callable[[slice, torch.Generator], Tensor]
@@ -58,6 +64,8 @@ class RewardWeighted:
         likelihood: "path" fits recorded steps, exact for every chain; "denoising" fits ``chain.loss`` on the
             last states with fresh corruption. It needs a chain trained that way, and is exact only as far as
             such training makes steps and corruption agree: for a Gaussian chain, in the limit of many steps.
+            "posterior" does the same with the clean states that the weighted pool expects in place of single
+            ones (`TiltedTargets`): far fewer fits, where the process is Gaussian.
         baseline: With "denoising", the share of what a fit to the whole pool would teach that is taken off
             (`contrast`), 0 to 1, at about three times the cost: less noise, and a chain that is not at the
             minimum of its loss on its own samples does not drift.
@@ -80,7 +88,7 @@ class RewardWeighted:
     fit_iterations: int = 60
     batch_size: int = 256
     learning_rate: float = 1e-3
-    likelihood: Literal["path", "denoising"] = "path"
+    likelihood: Literal["path", "denoising", "posterior"] = "path"
     baseline: float = 0.0
     min_effective: float = 0.3
     max_weight: float = 50.0
@@ -90,7 +98,8 @@ class RewardWeighted:
     sample_batch: int = 256
 
     def __post_init__(self) -> None:
-        for name, allowed in (("likelihood", ("path", "denoising")), ("pools", ("current", "pretrained"))):
+        likelihoods, pools = ("path", "denoising", "posterior"), ("current", "pretrained")
+        for name, allowed in (("likelihood", likelihoods), ("pools", pools)):
             if getattr(self, name) not in allowed:
                 raise ParameterError(f"`{name}` must be one of {allowed}; got {getattr(self, name)!r}.")
         if not 0 < self.min_effective < 1:
@@ -118,6 +127,8 @@ class RewardWeighted:
                 'likelihood="denoising" needs a chain with `loss`.',
                 hint='Use likelihood="path".',
             )
+        if self.likelihood == "posterior":
+            check_posterior(as_diffusion(chain).process)
         student = fork(chain)
         descent = Descent(
             student,
@@ -138,7 +149,7 @@ class RewardWeighted:
                 )
             weights, multiplier, step = self._weigh(pool, objective, multiplier)
             share = float(1 / (weights.square().sum() * len(weights)))
-            self._fit(student, source, pool, weights * len(weights), descent, generator)
+            self._fit(student, source, pool, weights * len(weights), objective, descent, generator)
             descent.settle()
             trace.append(
                 {"effective_sample_size": share, "step": step, "multiplier": multiplier} | pool.means()
@@ -205,55 +216,84 @@ class RewardWeighted:
         source: Chain,
         pool: _Pool,
         weights: Tensor,
+        objective: Objective,
         descent: Descent,
         generator: torch.Generator,
     ) -> None:
         """Move `student`, in place, to the weighted pool of `source`; `weights` [n] have mean 1."""
-        if self.likelihood == "denoising":
+        if self.likelihood == "path":
+            losses = self._of_steps(student, frozen(source), pool, weights, generator)
+        elif self.likelihood == "denoising":
             teacher = frozen(source) if self.baseline else None
-            for _ in range(self.fit_iterations):
-                chosen = torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
-                loss = self._denoising(student, teacher, pool, chosen, generator)
-                descent.step(self.batch_size, loss, generator)
-            return
-        old = frozen(source)
-        share = float(weights.mean() ** 2 / weights.square().mean())
-        for _ in range(self.fit_iterations):
-            rows = torch.randint(len(weights), (self.batch_size,), generator=generator)
-            steps = torch.randint(student.num_steps, rows.shape, generator=generator)
-            drawn = (steps, rows, weights[rows])
-            descent.step(self.batch_size, self._path(student, old, pool, drawn, share), generator)
+            losses = self._of_samples(student, teacher, pool, weights, generator)
+        else:
+            targets = TiltedTargets(
+                as_diffusion(frozen(source)),
+                pool.paths,
+                weights,
+                partial(objective.values, final=False),
+                batch_size=self.sample_batch,
+                generator=generator,
+            )
+            losses = self._of_targets(as_diffusion(student), targets, weights, generator)
+        for loss in islice(losses, self.fit_iterations):
+            descent.step(self.batch_size, loss, generator)
 
-    def _denoising(
-        self, student: Chain, teacher: Chain | None, pool: _Pool, chosen: Tensor, generator: torch.Generator
-    ) -> Loss:
-        def chosen_loss(rows: slice, own: torch.Generator) -> Tensor:
+    def _chosen(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
+
+    def _of_targets(
+        self, student: DiffusionChain, targets: TiltedTargets, weights: Tensor, generator: torch.Generator
+    ) -> Iterator[Loss]:
+        def loss(chosen: Tensor, rows: slice, own: torch.Generator) -> Tensor:
+            return targets.loss(student, chosen[rows], own).mean()
+
+        while True:
+            yield partial(loss, self._chosen(weights, generator))
+
+    def _of_samples(
+        self,
+        student: Chain,
+        teacher: Chain | None,
+        pool: _Pool,
+        weights: Tensor,
+        generator: torch.Generator,
+    ) -> Iterator[Loss]:
+        def taught(chosen: Tensor, rows: slice, own: torch.Generator) -> Tensor:
             ends, given = pool.paths.ends(chosen[rows]), pool.paths.condition_of(chosen[rows])
             return student.loss(ends, given, own).mean()  # type: ignore[attr-defined]
 
-        if teacher is None:
-            return chosen_loss
-        others = torch.randint(len(pool.values), chosen.shape, generator=generator)
-
-        def loss(rows: slice, own: torch.Generator) -> Tensor:
+        def common(others: Tensor, rows: slice, own: torch.Generator) -> Tensor:
+            assert teacher is not None
             ends, given = pool.paths.ends(others[rows]), pool.paths.condition_of(others[rows])
-            common = contrast(student, teacher, ends, given, own).mean()
-            return chosen_loss(rows, own) - self.baseline * common
+            return contrast(student, teacher, ends, given, own).mean()
 
-        return loss
+        def contrasted(chosen: Tensor, others: Tensor, rows: slice, own: torch.Generator) -> Tensor:
+            less = common(others, rows, own)
+            return taught(chosen, rows, own) - self.baseline * less
 
-    @staticmethod
-    def _path(
-        student: Chain, old: Chain, pool: _Pool, drawn: tuple[Tensor, Tensor, Tensor], share: float
-    ) -> Loss:
-        def loss(rows: slice, generator: torch.Generator) -> Tensor:
-            steps, chosen, weights = (part[rows] for part in drawn)
-            return (
-                student.num_steps
-                * path_loss(student, old, pool.paths, (steps, chosen), weights, share).mean()
-            )
+        while True:
+            chosen = self._chosen(weights, generator)
+            if teacher is None:
+                yield partial(taught, chosen)
+            else:
+                others = torch.randint(len(weights), chosen.shape, generator=generator)
+                yield partial(contrasted, chosen, others)
 
-        return loss
+    def _of_steps(
+        self, student: Chain, old: Chain, pool: _Pool, weights: Tensor, generator: torch.Generator
+    ) -> Iterator[Loss]:
+        share = float(weights.mean() ** 2 / weights.square().mean())
+
+        def loss(drawn: tuple[Tensor, Tensor, Tensor], rows: slice, _: torch.Generator) -> Tensor:
+            steps, chosen, own_weights = (part[rows] for part in drawn)
+            terms = path_loss(student, old, pool.paths, (steps, chosen), own_weights, share)
+            return student.num_steps * terms.mean()
+
+        while True:
+            rows = torch.randint(len(weights), (self.batch_size,), generator=generator)
+            steps = torch.randint(student.num_steps, rows.shape, generator=generator)
+            yield partial(loss, (steps, rows, weights[rows]))
 
 
 def path_loss(
@@ -346,7 +386,7 @@ def _draw_part(
         states: list[State] = []
         for step in rollout(chain, size, condition=condition, generator=generator):
             states = [*(states or [step.state]), step.next_state]
-            if settings.likelihood == "denoising":
+            if settings.likelihood != "path":
                 states = states[-1:]
             own = step.transition.log_prob(step.next_state)
             for penalty in objective.penalties:

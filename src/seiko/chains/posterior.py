@@ -1,0 +1,65 @@
+"""Which clean states a noised one may come from: the likelihood of noised states under each of a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import Any
+
+from torch import Tensor
+
+from seiko.chains.base import Process
+from seiko.chains.gaussian import _GaussianTraining
+from seiko.chains.joint import Joint
+from seiko.errors import ParameterError
+
+
+@singledispatch
+def corruption_log_prob(process: Any, state: Any, data: Any, step: Tensor) -> Tensor:
+    """``log p(state | data)`` of every pair, up to a constant of each row of `state`, [batch, n].
+
+    Gaussian: ``(alpha / sigma^2) <state, data> - (alpha^2 / 2 sigma^2) |data|^2``. Of a joint process the sum
+    over leaves. New processes register here.
+
+    Args:
+        process: What noised the data.
+        state: Noised states, [batch, ...].
+        data: Clean states, [n, ...].
+        step: Of each noised state, [batch].
+
+    Raises:
+        ParameterError: If the process is of an unknown kind.
+    """
+    raise _unknown(process)
+
+
+def _unknown(process: Any) -> ParameterError:
+    return ParameterError(
+        f"How likely {type(process).__name__} noises one state to another is not known.",
+        hint='Use likelihood="path" or "denoising", or register it with '
+        "seiko.chains.posterior.corruption_log_prob.",
+    )
+
+
+@corruption_log_prob.register(_GaussianTraining)
+def _gaussian(process: _GaussianTraining, state: Tensor, data: Tensor, step: Tensor) -> Tensor:
+    alpha, sigma = (level.flatten()[:, None] for level in process.alpha_sigma(step, state))
+    rows, clean = state.flatten(1), data.flatten(1)
+    return (alpha * (rows @ clean.T) - alpha**2 / 2 * clean.square().sum(1)) / sigma**2
+
+
+@corruption_log_prob.register(Joint)
+def _joint(process: Joint, state: Mapping[str, Tensor], data: Mapping[str, Tensor], step: Tensor) -> Tensor:
+    parts = [
+        corruption_log_prob(part, state[name], data[name], step) for name, part in process.processes.items()
+    ]
+    return sum(parts[1:], start=parts[0])
+
+
+def check_posterior(process: Process) -> None:
+    """Raise ParameterError unless `corruption_log_prob` knows this kind of process."""
+    if isinstance(process, Joint):
+        for part in process.processes.values():
+            check_posterior(part)
+    elif corruption_log_prob.dispatch(type(process)) is corruption_log_prob.dispatch(object):
+        raise _unknown(process)

@@ -1,0 +1,129 @@
+"""What a weighted pool expects of clean states, beside laws for which that is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from seiko.chain import frozen
+from seiko.chains import DDIM, DiffusionChain, Joint, Masked
+from seiko.chains.gaussian import Denoised
+from seiko.chains.posterior import corruption_log_prob
+from seiko.errors import ParameterError
+from seiko.networks import SequenceMLP
+from seiko.updaters import KLPenalty, Objective, RewardWeighted
+from seiko.updaters.tilted_targets import TiltedTargets
+from seiko.updaters.training import Paths
+
+LEVELS = torch.linspace(0.02, 0.98, 11, dtype=torch.float64)
+PROCESS = DDIM(LEVELS, (3,), prediction=Denoised())
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+class Exact(nn.Module):
+    """Expects of the clean state what the law of its data says: of points, or of a standard Gaussian."""
+
+    def __init__(self, points=None):
+        super().__init__()
+        self.points, self.like = points, torch.zeros((), dtype=torch.float64)
+
+    def forward(self, state, time, condition):
+        step = ((1 - time) * PROCESS.num_steps).round().long()
+        if self.points is None:
+            alpha, sigma = (level[:, None] for level in (LEVELS[step].sqrt(), (1 - LEVELS[step]).sqrt()))
+            return alpha * state / (alpha**2 + sigma**2)
+        return corruption_log_prob(PROCESS, state, self.points, step).softmax(1) @ self.points
+
+
+def targets(points, weights, network, value, condition=None):
+    chain = DiffusionChain(network, PROCESS)
+    pool = Paths(points[None], torch.zeros(len(points)), condition)
+    return TiltedTargets(chain, pool, weights, value, batch_size=50, generator=generator())
+
+
+def test_log_prob_of_a_noised_state_is_the_gaussians():
+    data = torch.randn(5, 3, dtype=torch.float64, generator=generator())
+    state = torch.randn(4, 3, dtype=torch.float64, generator=generator(1))
+    step = torch.tensor([0, 3, 7, 9])
+    alpha, sigma = PROCESS.alpha_sigma(step, state)
+    law = torch.distributions.Normal(alpha[..., None, :].reshape(4, 1, 1) * data, sigma.reshape(4, 1, 1))
+    wanted = law.log_prob(state[:, None]).sum(-1)
+    found = corruption_log_prob(PROCESS, state, data, step)
+    torch.testing.assert_close(found.log_softmax(1), wanted.log_softmax(1))
+
+
+def test_log_prob_of_a_joint_state_is_the_sum_over_its_leaves():
+    joint = Joint({"a": PROCESS, "b": PROCESS})
+    step = torch.tensor([2, 8])
+    draws = [torch.randn(n, 3, dtype=torch.float64, generator=generator(n)) for n in (2, 4, 2, 4)]
+    state, data = {"a": draws[0], "b": draws[2]}, {"a": draws[1], "b": draws[3]}
+    parts = sum(corruption_log_prob(PROCESS, state[name], data[name], step) for name in "ab")
+    torch.testing.assert_close(corruption_log_prob(joint, state, data, step), parts)
+
+
+def test_where_the_pool_is_the_whole_law_the_target_is_exact_whatever_is_foretold():
+    points = torch.randn(40, 3, dtype=torch.float64, generator=generator())
+    weights = points[:, 0].mul(2).softmax(0) * 40
+    for value in (lambda state, _: state[:, 0], lambda state, _: state[:, 1], lambda state, _: -state[:, 0]):
+        made = targets(points, weights, Exact(points), value)
+        rows = torch.arange(40)
+        for step in range(PROCESS.num_steps):
+            steps = torch.full((40,), step)
+            state = PROCESS.corrupt(points, steps, generator(step))
+            law = corruption_log_prob(PROCESS, state, points, steps) + weights.log()
+            torch.testing.assert_close(made.target(state, steps, rows), law.softmax(1) @ points)
+
+
+def test_of_a_sample_its_mean_is_right_and_it_scatters_less_than_the_samples():
+    """Of a standard Gaussian tilted by exp(x_1), whose clean states have the mean (sigma^2 + alpha x_t, ...)."""
+    points = torch.randn(4000, 3, dtype=torch.float64, generator=generator())
+    weights = points[:, 0].softmax(0) * len(points)
+    made = targets(points, weights, Exact(), lambda state, _: state[:, 0])
+    for step in (1, 4, 7, 9):
+        rows = torch.multinomial(weights, 4000, replacement=True, generator=generator(1))
+        steps = torch.full((4000,), step)
+        state = PROCESS.corrupt(points[rows], steps, generator(2))
+        alpha, sigma = (float(level.flatten()[0]) for level in PROCESS.alpha_sigma(steps, state))
+        exact = alpha * state
+        without = exact.clone()
+        exact[:, 0] += sigma**2
+        error = made.target(state, steps, rows) - exact
+        assert float(error.mean(0).abs().max()) < 0.08 * max(sigma, 0.5)
+        assert float((without - exact).mean(0).abs().max()) == pytest.approx(sigma**2)
+        assert float(error.square().mean()) < 0.7 * float((points[rows] - exact).square().mean())
+
+
+def test_a_row_is_told_of_samples_with_its_own_condition_only():
+    points = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 5, 0], [0, 6, 0]], dtype=torch.float64)
+    weights = torch.tensor([0.1, 1.9, 1, 1], dtype=torch.float64)
+    unknown = lambda state, _: torch.full((len(state),), -torch.inf)  # noqa: E731
+    made = targets(points, weights, Exact(points), unknown, torch.tensor([0, 0, 7, 7]))
+    state, first = torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, dtype=torch.long)
+    moved = made.target(state, first, torch.tensor([0, 2])) - Exact(points)(state, torch.ones(2), None)
+    assert moved[0, 0] > 0.4 and moved[0, 1:].abs().max() < 1e-9 and moved[1].abs().max() < 1e-9
+
+
+def test_where_nothing_is_foretold_the_pool_says_it_all():
+    points = torch.randn(40, 3, dtype=torch.float64, generator=generator())
+    weights = points[:, 0].softmax(0) * 40
+    made = targets(points, weights, Exact(), lambda state, _: torch.full((len(state),), -torch.inf))
+    assert made.coefficients.isnan().all()
+    steps, rows = torch.full((40,), 5), torch.arange(40)
+    state = PROCESS.corrupt(points, steps, generator(5))
+    law = corruption_log_prob(PROCESS, state, points, steps)
+    pooled = (law + weights.log()).softmax(1) @ points - law.softmax(1) @ points
+    mean = Exact()(state, PROCESS.time(steps, state), None)
+    torch.testing.assert_close(made.target(state, steps, rows), mean + pooled)
+
+
+def test_an_unknown_process_is_named_before_anything_is_drawn():
+    chain = DiffusionChain(SequenceMLP(4, 3, outputs=2), Masked(4, 2))
+    objective = Objective(lambda state, _: torch.zeros(len(state)), (KLPenalty(frozen(chain), 1.0),))
+    updater = RewardWeighted(likelihood="posterior")
+    with pytest.raises(ParameterError, match="How likely Masked noises one state to another") as caught:
+        updater.update(chain, objective, generator=generator())
+    assert 'likelihood="path"' in caught.value.hint
