@@ -235,7 +235,7 @@ class RewardWeighted:
                 batch_size=self.sample_batch,
                 generator=generator,
             )
-            losses = self._of_targets(as_diffusion(student), targets, weights, generator)
+            losses = self._of_targets(as_diffusion(student), targets, generator)
         for loss in islice(losses, self.fit_iterations):
             descent.step(self.batch_size, loss, generator)
 
@@ -243,13 +243,13 @@ class RewardWeighted:
         return torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
 
     def _of_targets(
-        self, student: DiffusionChain, targets: TiltedTargets, weights: Tensor, generator: torch.Generator
+        self, student: DiffusionChain, targets: TiltedTargets, generator: torch.Generator
     ) -> Iterator[Loss]:
         def loss(chosen: Tensor, rows: slice, own: torch.Generator) -> Tensor:
             return targets.loss(student, chosen[rows], own).mean()
 
         while True:
-            yield partial(loss, self._chosen(weights, generator))
+            yield partial(loss, targets.draw(self.batch_size, generator))
 
     def _of_samples(
         self,

@@ -16,31 +16,34 @@ from seiko.updaters.training import Paths
 
 NUM_PARTS = 5
 """Parts of the path in which weights are foretold apart."""
-MAX_RATIO = 2.0
-"""Largest foretold weight over the pool's own."""
+MAX_SHARE = 4.0
+"""Largest foretold weight over the rate at which its rows are drawn; it bounds the noise of rare rows."""
+LEAST = 0.01
+"""A pool's mean weight below is filled up with the teacher's own target."""
 
 
 class TiltedTargets:
     """The clean state that the law of weighted samples expects, given a noised one.
 
-    Let x_0 have the law q of the teacher's samples, w its weights with mean 1, x_t its noised state. Under
+    Let x_0 have the law q of the teacher's samples, w its weight with mean 1, x_t its noised state. Under
     ``q w`` the expected clean state is ``E[w x_0 | x_t] / E[w | x_t]``, which the pool says badly wherever
-    few of it can be told from x_t, and the teacher says without weights, ``m = E[x_0 | x_t]``. So the target
-    takes from the pool what it differs by alone:
+    few of it can be told from x_t; without weights the teacher says it, ``m = E[x_0 | x_t]``. So the target
+    takes from the pool what weights make of it alone:
 
-    ``m + (E_w - m) - ratio (E_1 - m)``,  ``ratio = h / h_pool``
+    ``target = E_w - (h / h_pool) (E_1 - m)``, and counts ``h_pool / r`` in the loss, ``r = (h_pool + 1) / 2``
 
-    where E_w and E_1 are the means of the pool given x_t with and without weights, h_pool the pool's mean
-    weight given x_t, and h what is foretold of it: by the value of the teacher's clean state, regressed on
-    the pool in each part of the path (log-linear, brought back by Duan's smearing, 1983). With the right h
-    the target has the right mean. Early, the pool is enough, and the target has no noise of single samples.
-    Late, E_w = E_1 is the sample that was noised, and where x_t tells its weight the ratio is near 1: the
-    target is the teacher's own, and nothing is learned by heart.
+    E_w and E_1 are the means of the pool given x_t with and without weights, h_pool its mean weight given
+    x_t, and r the rate of rows drawn half by weight and half evenly. Since ``E_1 - m`` has mean 0, the target
+    has the right mean whatever h is, and the least noise with ``h = E[w | x_t]``: it is foretold by the value
+    of the teacher's clean state, regressed on the pool in each part of the path (log-linear, brought back by
+    Duan's smearing, 1983). Early, the pool is enough, and there is no noise of single samples. Late, E_w =
+    E_1 is the sample that was noised, and where x_t tells its weight the target is the teacher's own:
+    nothing is learned by heart.
 
     Args:
         teacher: The chain that drew the pool; not trained.
-        pool: Samples, with values that are -inf where a design is infeasible.
-        weights: Of the samples, mean 1, [n].
+        pool: Samples.
+        weights: Of the samples, mean 1, [n]; 0 where a design is infeasible.
         value: ``(clean states, condition) -> [batch]``, of what is expected on the way; -inf: not known.
         batch_size: Rows of the teacher's calls at once.
         generator: Source of the noise of the regression.
@@ -60,36 +63,41 @@ class TiltedTargets:
         self.condition = pool.condition_of
         rows = torch.arange(len(weights))
         self.data = pool.ends(rows)
-        self.log_weights, self.group = weights.log(), _groups(pool.condition, len(weights))
+        self.group = _groups(pool.condition, len(weights))
         self.coefficients = self._regress(rows, batch_size, generator)
 
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Rows of the pool, half by weight and half evenly, [count]."""
+        return torch.multinomial(self.weights + 1, count, replacement=True, generator=generator)
+
     def loss(self, student: DiffusionChain, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """The student's training loss to the targets, at a random step of the chosen rows each, [batch]."""
+        """The student's training loss to the targets of drawn rows, at a random step each, [batch]."""
         data, condition = tree.index(self.data, rows), self.condition(rows)
         state, step = self.teacher.corrupted(data, generator)
-        target = self.target(state, step, rows)
-        return student.process.loss(student.predicted(state, step, condition), target, state, step)
+        target, share = self.target(state, step, rows)
+        return share * student.process.loss(student.predicted(state, step, condition), target, state, step)
 
     @torch.no_grad()
-    def target(self, state: State, step: Tensor, rows: Tensor) -> State:
-        """The expected clean states given `state` at `step`; `rows` of the pool have the same conditions."""
+    def target(self, state: State, step: Tensor, rows: Tensor) -> tuple[State, Tensor]:
+        """Targets and what each counts, [batch]; `rows` of the pool have the same conditions as `state`."""
         condition, process = self.condition(rows), self.teacher.process
         prediction = self.teacher.predicted(state, step, condition)
         likelihood = corruption_log_prob(process, state, self.data, step)
         likelihood = likelihood.masked_fill(self.group[rows][:, None] != self.group, -torch.inf)
-        plain = likelihood.log_softmax(1)
-        joint = plain + self.log_weights
-        pooled = joint.logsumexp(1)
+        plain = likelihood.softmax(1)
+        weight = plain @ self.weights
+        rate = (weight + 1) / 2
         value = self.value(clean_of(process, state, prediction, step), condition)
-        ratio = self._foretold(value, step, pooled).sub(pooled).exp().clamp_max(MAX_RATIO)
-        shares = (joint - pooled[:, None]).exp() - ratio[:, None] * plain.exp()
-        mean = expected_data(process, state, prediction, step)
+        foretold = self._foretold(value, step, weight).minimum(MAX_SHARE * rate)
+        of_pool = plain * (self.weights - foretold[:, None])
+        whole = weight.clamp_min(LEAST)
+        of_teacher = foretold + (whole - weight)
 
-        def moved(leaf: Tensor, pool: Tensor) -> Tensor:
-            shift = (shares @ pool.flatten(1)).view_as(leaf)
-            return shift + tree.expand(ratio, leaf) * leaf
+        def moved(mean: Tensor, pool: Tensor) -> Tensor:
+            target = (of_pool @ pool.flatten(1)).view_as(mean) + tree.expand(of_teacher, mean) * mean
+            return target / tree.expand(whole, mean)
 
-        return tree.tree_map(moved, mean, self.data)
+        return tree.tree_map(moved, expected_data(process, state, prediction, step), self.data), whole / rate
 
     def _part(self, step: Tensor) -> Tensor:
         return step * NUM_PARTS // self.teacher.num_steps
@@ -111,7 +119,7 @@ class TiltedTargets:
 
     def _foretold(self, value: Tensor, step: Tensor, otherwise: Tensor) -> Tensor:
         slope, intercept = self.coefficients[self._part(step)].unbind(1)
-        foretold = slope * value + intercept
+        foretold = (slope * value + intercept).exp()
         return torch.where(torch.isfinite(foretold), foretold, otherwise)
 
 
