@@ -12,10 +12,10 @@ from seiko.methods import METHODS, genetic
 from seiko.oracles.image_properties import REWARDS
 from seiko.updaters import RewardWeighted
 
-POOL = 256
+POOL = 128
 
 
-def pixel_updater(fit_iterations: int = 60) -> RewardWeighted:
+def pixel_updater(fit_iterations: int = 25) -> RewardWeighted:
     """Reward-weighted fits to samples of the pre-trained chain, as many as a CPU can pay.
 
     On one core a network call takes about 6 ms a row and a gradient three times as much: the pool, drawn
@@ -31,7 +31,7 @@ def pixel_updater(fit_iterations: int = 60) -> RewardWeighted:
         learning_rate=5e-4,
         likelihood="posterior",
         min_effective=0.01,
-        ema_decay=0.9,
+        ema_decay=0.95,
         measure_samples=16,
         sample_batch=128,
     )
@@ -41,9 +41,9 @@ def pixel_settings() -> dict[str, Any]:
     """Of methods that fine-tune a chain of pixels on a CPU; see docs/tuning.md for how they were found."""
     return {
         "updater": pixel_updater(),
-        "final_updater": pixel_updater(120),
+        "final_updater": pixel_updater(100),
         "pool_size": POOL,
-        "kl_target": 2.5,
+        "kl_target": 3.0,
         "kl_weight_previous": 0.0,
     }
 
