@@ -34,9 +34,9 @@ def test_methods_that_fine_tune_have_the_updater_that_a_cpu_can_pay():
     domain = image_domain(ImageFormat(8, 8))
     for name in ("seiko_ucb", "greedy", "seiko_bootstrap", "seiko_thompson", "non_adaptive"):
         proposer = TASK.method(name)(chain, domain)
-        assert proposer.updater == pixel_updater() and proposer.pool_size == 256
-        assert proposer.final_updater.fit_iterations == 2 * proposer.updater.fit_iterations
-        assert proposer.kl_weight_previous == 0 and proposer.kl_target == 2.5
+        assert proposer.updater == pixel_updater() and proposer.pool_size == 128
+        assert proposer.final_updater.fit_iterations == 4 * proposer.updater.fit_iterations
+        assert proposer.kl_weight_previous == 0 and proposer.kl_target == 3.0
 
 
 def test_a_whole_run_tells_mean_and_diversity_of_the_final_model():

@@ -110,24 +110,25 @@ def test_a_row_is_told_of_samples_with_its_own_condition_only():
     weights = torch.tensor([0.1, 1.9, 1, 1], dtype=torch.float64)
     unknown = lambda state, _: torch.full((len(state),), -torch.inf)  # noqa: E731
     made = targets(points, weights, Exact(points), unknown, torch.tensor([0, 0, 7, 7]))
-    state, first = torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, dtype=torch.long)
-    moved = made.target(state, first, torch.tensor([0, 2]))[0] - Exact(points)(state, torch.ones(2), None)
-    assert moved[0, 0] > 0.4 and moved[0, 1:].abs().max() < 1e-9 and moved[1].abs().max() < 1e-9
+    alone = targets(points[:2], weights[:2], Exact(points), unknown)
+    state, step = torch.randn(2, 3, dtype=torch.float64, generator=generator()), torch.tensor([0, 6])
+    found, wanted = (m.target(state, step, torch.tensor([0, 1])) for m in (made, alone))
+    torch.testing.assert_close(found, wanted)
+    assert not torch.allclose(made.target(state, step, torch.tensor([2, 3]))[0], wanted[0])
 
 
-def test_where_nothing_is_foretold_the_pool_says_it_all():
+def test_where_no_value_is_known_the_mean_weight_is_foretold():
     points = torch.randn(40, 3, dtype=torch.float64, generator=generator())
     weights = points[:, 0].softmax(0) * 40
     made = targets(points, weights, Exact(), lambda state, _: torch.full((len(state),), -torch.inf))
-    assert made.coefficients.isnan().all()
+    assert not made.coefficients.any()
     steps, rows = torch.full((40,), 5), torch.arange(40)
     state = PROCESS.corrupt(points, steps, generator(5))
-    law = corruption_log_prob(PROCESS, state, points, steps)
-    pooled = (law + weights.log()).softmax(1) @ points - law.softmax(1) @ points
-    mean = Exact()(state, PROCESS.time(steps, state), None)
-    found, _ = made.target(state, steps, rows)
-    known = (law.softmax(1) @ weights) > 0.01
-    torch.testing.assert_close(found[known], (mean + pooled)[known])
+    law = corruption_log_prob(PROCESS, state, points, steps).softmax(1)
+    mean, weight = Exact()(state, PROCESS.time(steps, state), None), law @ weights
+    known = weight > 0.01
+    wanted = ((law * weights) @ points - law @ points + mean) / weight[:, None]
+    torch.testing.assert_close(made.target(state, steps, rows)[0][known], wanted[known])
 
 
 def test_an_unknown_process_is_named_before_anything_is_drawn():

@@ -88,7 +88,7 @@ class TiltedTargets:
         weight = plain @ self.weights
         rate = (weight + 1) / 2
         value = self.value(clean_of(process, state, prediction, step), condition)
-        foretold = self._foretold(value, step, weight).minimum(MAX_SHARE * rate)
+        foretold = self._foretold(value, step).minimum(MAX_SHARE * rate)
         of_pool = plain * (self.weights - foretold[:, None])
         whole = weight.clamp_min(LEAST)
         of_teacher = foretold + (whole - weight)
@@ -104,7 +104,7 @@ class TiltedTargets:
 
     @torch.no_grad()
     def _regress(self, rows: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
-        """Slope and intercept of the log of the foretold weight in each part, [part, 2]; NaN: not known."""
+        """Slope and intercept of the log of the foretold weight in each part, [part, 2]."""
         order = torch.randperm(len(rows), generator=generator)
         steps, values = (order % self.teacher.num_steps).to(self.weights.device), []
         for part in rows.split(batch_size):
@@ -117,17 +117,17 @@ class TiltedTargets:
             [_log_linear(torch.cat(values), self.weights, self._part(steps) == k) for k in range(NUM_PARTS)]
         )
 
-    def _foretold(self, value: Tensor, step: Tensor, otherwise: Tensor) -> Tensor:
+    def _foretold(self, value: Tensor, step: Tensor) -> Tensor:
         slope, intercept = self.coefficients[self._part(step)].unbind(1)
-        foretold = (slope * value + intercept).exp()
-        return torch.where(torch.isfinite(foretold), foretold, otherwise)
+        known = torch.isfinite(value)
+        return torch.where(known, (slope * value.where(known, 0.0) + intercept).exp(), 1.0)
 
 
 def _log_linear(value: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
-    """``[slope, intercept]`` of ``log E[weight | value]`` over the chosen rows, those of weight 0 too."""
+    """``[slope, intercept]`` of ``log E[weight | value]`` over the chosen rows; of few it is the mean, 1."""
     used = chosen & torch.isfinite(value) & (weights > 0)
     if used.sum() < 8:
-        return value.new_full((2,), torch.nan)
+        return value.new_zeros(2)
     x, y = value[used], weights[used].log()
     centred = x - x.mean()
     slope = (centred * y).sum() / centred.square().sum().clamp_min(1e-12)
