@@ -65,7 +65,8 @@ class RewardWeighted:
             last states with fresh corruption. It needs a chain trained that way, and is exact only as far as
             such training makes steps and corruption agree: for a Gaussian chain, in the limit of many steps.
             "posterior" does the same with the clean states that the weighted pool expects in place of single
-            ones (`TiltedTargets`): far fewer fits, where the process is Gaussian.
+            ones (`TiltedTargets`): far fewer fits, where the process is Gaussian. Fits to pools of the
+            pre-trained chain then begin at that chain, from which the targets say what changes.
         baseline: With "denoising", the share of what a fit to the whole pool would teach that is taken off
             (`contrast`), 0 to 1, at about three times the cost: less noise, and a chain that is not at the
             minimum of its loss on its own samples does not drift.
@@ -130,6 +131,8 @@ class RewardWeighted:
         if self.likelihood == "posterior":
             check_posterior(as_diffusion(chain).process)
         student = fork(chain)
+        if self.likelihood == "posterior" and self.pools == "pretrained":
+            _begin_at(student, _pretrained(objective))
         descent = Descent(
             student,
             learning_rate=self.learning_rate,
@@ -322,6 +325,15 @@ def _pretrained(objective: Objective) -> Chain:
     raise ParameterError(
         'pools="pretrained" needs a penalty to the pre-trained chain.', hint="Set `kl_weight_pretrained`."
     )
+
+
+@torch.no_grad()
+def _begin_at(student: Chain, source: Chain) -> None:
+    """Give what is trained of `student` the values of `source`, a chain of the same make."""
+    values = dict(source.named_parameters())
+    for name, parameter in student.named_parameters():
+        if parameter.requires_grad:
+            parameter.copy_(values[name])
 
 
 @dataclass(frozen=True)

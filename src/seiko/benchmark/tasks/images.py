@@ -15,7 +15,7 @@ from seiko.updaters import RewardWeighted
 POOL = 128
 
 
-def pixel_updater(fit_iterations: int = 25) -> RewardWeighted:
+def pixel_updater(fit_iterations: int = 30) -> RewardWeighted:
     """Reward-weighted fits to samples of the pre-trained chain, as many as a CPU can pay.
 
     On one core a network call takes about 6 ms a row and a gradient three times as much: the pool, drawn
