@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from chain_families import FAMILIES
+from seiko import tree
 from seiko.chain import frozen
 from seiko.chains import DDIM, DiffusionChain, Joint, Masked
 from seiko.chains.gaussian import Denoised
@@ -37,6 +39,10 @@ class Exact(nn.Module):
             alpha, sigma = (level[:, None] for level in (LEVELS[step].sqrt(), (1 - LEVELS[step]).sqrt()))
             return alpha * state / (alpha**2 + sigma**2)
         return corruption_log_prob(PROCESS, state, self.points, step).softmax(1) @ self.points
+
+
+def first_leaf(state):
+    return next(tree.leaves(state)).flatten(1)
 
 
 def targets(points, weights, network, value, condition=None):
@@ -138,3 +144,20 @@ def test_an_unknown_process_is_named_before_anything_is_drawn():
     with pytest.raises(ParameterError, match="How likely Masked noises one state to another") as caught:
         updater.update(chain, objective, generator=generator())
     assert 'likelihood="path"' in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["ddpm", "vp", "ve", "flow", "two-gaussians"])
+def test_fits_to_a_pool_of_the_pre_trained_chain_begin_there_wherever_the_chain_stands(name):
+    pretrained, elsewhere = FAMILIES[name](0), FAMILIES[name](1)
+    objective = Objective(lambda state, _: first_leaf(state)[:, 0], (KLPenalty(frozen(pretrained), 1.0),))
+    updater = RewardWeighted(
+        pools="pretrained", num_refreshes=1, pool_size=64, fit_iterations=3, batch_size=16,
+        likelihood="posterior", min_effective=0.1, measure_samples=8,
+    )  # fmt: skip
+    ends = [updater.update(c, objective, generator=generator())[0] for c in (pretrained, elsewhere)]
+    for one, other in zip(*(end.parameters() for end in ends), strict=True):
+        torch.testing.assert_close(one, other)
+    moved = [
+        not torch.equal(a, b) for a, b in zip(ends[0].parameters(), pretrained.parameters(), strict=True)
+    ]
+    assert any(moved)

@@ -330,10 +330,9 @@ def _pretrained(objective: Objective) -> Chain:
 @torch.no_grad()
 def _begin_at(student: Chain, source: Chain) -> None:
     """Give what is trained of `student` the values of `source`, a chain of the same make."""
-    values = dict(source.named_parameters())
-    for name, parameter in student.named_parameters():
+    for parameter, value in zip(student.parameters(), source.parameters(), strict=True):
         if parameter.requires_grad:
-            parameter.copy_(values[name])
+            parameter.copy_(value)
 
 
 @dataclass(frozen=True)
