@@ -43,7 +43,7 @@ def pixel_settings() -> dict[str, Any]:
         "updater": pixel_updater(),
         "final_updater": pixel_updater(100),
         "pool_size": POOL,
-        "kl_target": 3.0,
+        "kl_target": 4.0,
         "kl_weight_previous": 0.0,
     }
 
