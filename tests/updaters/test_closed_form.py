@@ -27,6 +27,9 @@ DENOISING = RewardWeighted(
     likelihood="denoising",
     learning_rate=2e-3,
 )
+POSTERIOR = replace(
+    DENOISING, num_refreshes=4, pool_size=2000, fit_iterations=40, batch_size=256, likelihood="posterior"
+)
 
 FAST = {
     "backprop": (RewardBackprop(num_iterations=120, batch_size=128, learning_rate=2e-3), 0.10),
@@ -40,6 +43,7 @@ FAST = {
     ),
     "reward weighted, denoising": (DENOISING, 0.05),
     "reward weighted, denoising less a baseline": (replace(DENOISING, baseline=1.0), 0.05),
+    "reward weighted, posterior": (POSTERIOR, 0.03),
     "reward weighted, pools of the pre-trained chain": (
         replace(DENOISING, pools="pretrained", min_effective=0.01),
         0.06,
@@ -62,6 +66,10 @@ MASKED = {
         RewardWeighted(
             num_refreshes=8, pool_size=16_000, fit_iterations=100, batch_size=1024, likelihood="denoising"
         ),
+        0.05,
+    ),
+    "reward weighted, posterior": (
+        replace(POSTERIOR, num_refreshes=8, pool_size=4000, fit_iterations=60),
         0.05,
     ),
     "reward weighted, pools of the pre-trained chain": (

@@ -9,7 +9,7 @@ from torch import nn
 from chain_families import FAMILIES
 from seiko import tree
 from seiko.chain import frozen
-from seiko.chains import DDIM, DiffusionChain, Joint, Masked
+from seiko.chains import DDIM, Absorbing, DiffusionChain, Joint, Masked, Uniform, one_hot
 from seiko.chains.gaussian import Denoised
 from seiko.chains.posterior import corruption_log_prob
 from seiko.errors import ParameterError
@@ -60,6 +60,16 @@ def test_log_prob_of_a_noised_state_is_the_gaussians():
     wanted = law.log_prob(state[:, None]).sum(-1)
     found = corruption_log_prob(PROCESS, state, data, step)
     torch.testing.assert_close(found.log_softmax(1), wanted.log_softmax(1))
+
+
+@pytest.mark.parametrize("process", [Masked(4, 3), Masked(4, 3, num_steps=2), Absorbing(4, 3, 3)])
+def test_a_masked_state_may_come_from_all_that_agree_with_what_is_revealed(process):
+    clean = torch.tensor([[0, 1, 2, 0], [0, 1, 1, 0], [2, 1, 2, 0], [0, 0, 0, 0]])
+    state = one_hot(torch.tensor([[0, 3, 2, 3], [3, 3, 3, 3], [3, 1, 3, 0]]), 4)
+    wanted = [[True, False, False, False], [True] * 4, [True, True, True, False]]
+    for data in (one_hot(clean, 3), one_hot(clean, 4)):
+        found = corruption_log_prob(process, state, data, torch.zeros(3, dtype=torch.long))
+        assert torch.isfinite(found).tolist() == wanted and not found[torch.isfinite(found)].any()
 
 
 def test_log_prob_of_a_joint_state_is_the_sum_over_its_leaves():
@@ -138,15 +148,15 @@ def test_where_no_value_is_known_the_mean_weight_is_foretold():
 
 
 def test_an_unknown_process_is_named_before_anything_is_drawn():
-    chain = DiffusionChain(SequenceMLP(4, 3, outputs=2), Masked(4, 2))
+    chain = DiffusionChain(SequenceMLP(4, 2, outputs=2), Uniform(4, 2, 3))
     objective = Objective(lambda state, _: torch.zeros(len(state)), (KLPenalty(frozen(chain), 1.0),))
     updater = RewardWeighted(likelihood="posterior")
-    with pytest.raises(ParameterError, match="How likely Masked noises one state to another") as caught:
+    with pytest.raises(ParameterError, match="How likely Uniform noises one state to another") as caught:
         updater.update(chain, objective, generator=generator())
     assert 'likelihood="path"' in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["ddpm", "vp", "ve", "flow", "two-gaussians"])
+@pytest.mark.parametrize("name", ["ddpm", "vp", "ve", "flow", "two-gaussians", "masked-2", "absorbing"])
 def test_fits_to_a_pool_of_the_pre_trained_chain_begin_there_wherever_the_chain_stands(name):
     pretrained, elsewhere = FAMILIES[name](0), FAMILIES[name](1)
     objective = Objective(lambda state, _: first_leaf(state)[:, 0], (KLPenalty(frozen(pretrained), 1.0),))

@@ -27,9 +27,9 @@ def _all_masked(batch_size: int, length: int, kinds: int, like: Tensor) -> Categ
 
 
 def _cross_entropy(prediction: Tensor, data: Tensor) -> Tensor:
-    """Minus log-probability of the clean kind, in nats, [batch, length]; of a mean if kinds have shares."""
+    """Minus log-probability of the clean kind, in nats, [batch, length]; of shares the sum, of any sign."""
     shares = data[..., : prediction.shape[-1]]
-    return -torch.where(shares > 0, shares * prediction.log_softmax(-1), 0.0).sum(-1)
+    return -torch.where(shares != 0, shares * prediction.log_softmax(-1), 0.0).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from seiko.chains.base import Process
 from seiko.chains.gaussian import _GaussianTraining
 from seiko.chains.joint import Joint
+from seiko.chains.masked import Absorbing, Masked
 from seiko.errors import ParameterError
 
 
@@ -18,8 +20,13 @@ from seiko.errors import ParameterError
 def corruption_log_prob(process: Any, state: Any, data: Any, step: Tensor) -> Tensor:
     """``log p(state | data)`` of every pair, up to a constant of each row of `state`, [batch, n].
 
-    Gaussian: ``(alpha / sigma^2) <state, data> - (alpha^2 / 2 sigma^2) |data|^2``. Of a joint process the sum
-    over leaves. New processes register here.
+    ========= ===================================================================================
+    Gaussian  ``(alpha / sigma^2) <state, data> - (alpha^2 / 2 sigma^2) |data|^2``
+    masked    0 where all that is revealed agrees, -inf elsewhere
+    joint     the sum over leaves
+    ========= ===================================================================================
+
+    New processes register here.
 
     Args:
         process: What noised the data.
@@ -46,6 +53,14 @@ def _gaussian(process: _GaussianTraining, state: Tensor, data: Tensor, step: Ten
     alpha, sigma = (level.flatten()[:, None] for level in process.alpha_sigma(step, state))
     rows, clean = state.flatten(1), data.flatten(1)
     return (alpha * (rows @ clean.T) - alpha**2 / 2 * clean.square().sum(1)) / sigma**2
+
+
+@corruption_log_prob.register(Masked)
+@corruption_log_prob.register(Absorbing)
+def _masked(process: Masked | Absorbing, state: Tensor, data: Tensor, step: Tensor) -> Tensor:
+    shown, clean = (leaf[..., : process.kinds].flatten(1) for leaf in (state, data))
+    agrees = shown @ clean.T > shown.sum(1, keepdim=True) - 0.5
+    return torch.where(agrees, 0.0, -torch.inf).to(state)
 
 
 @corruption_log_prob.register(Joint)
