@@ -15,7 +15,7 @@ from seiko.chains.posterior import corruption_log_prob
 from seiko.errors import ParameterError
 from seiko.networks import SequenceMLP
 from seiko.updaters import KLPenalty, Objective, RewardWeighted
-from seiko.updaters.tilted_targets import TiltedTargets
+from seiko.updaters.tilted_targets import TiltedTargets, log_linear
 from seiko.updaters.training import Paths
 
 LEVELS = torch.linspace(0.02, 0.98, 11, dtype=torch.float64)
@@ -119,6 +119,21 @@ def test_of_a_sample_its_mean_is_right_and_it_scatters_less_than_the_samples(slo
         of_samples = weights[rows][:, None] * (points[rows] - exact) / ((weights[rows] + 1) / 2)[:, None]
         if slope:
             assert float(error.square().mean()) < 0.7 * float(of_samples.square().mean())
+
+
+def test_what_is_foretold_has_the_weights_mean_and_their_mean_with_the_value_whatever_their_law():
+    value = torch.randn(500, dtype=torch.float64, generator=generator()) * 7 + 50
+    noise = torch.randn(500, dtype=torch.float64, generator=generator(1))
+    for weight in ((0.5 * value + 3 * noise).softmax(0) * 500, (value > 60).double() * 20):
+        rate = (weight + 1) / 2
+        slope, intercept = log_linear(value, weight, rate)
+        off = ((slope * value + intercept).exp() - weight) / rate
+        assert abs(float(off.mean())) < 1e-6 and abs(float((off * value).mean())) < 1e-4
+    exact = (0.3 * value - 20).exp()
+    found = log_linear(value, exact, torch.ones_like(value))
+    torch.testing.assert_close(found, torch.tensor([0.3, -20.0], dtype=torch.float64))
+    unknown = torch.where(torch.arange(500) < 5, value, -torch.inf)
+    assert not log_linear(unknown, weight, rate).any()
 
 
 def test_a_row_is_told_of_samples_with_its_own_condition_only():

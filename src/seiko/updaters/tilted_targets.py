@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +20,8 @@ NUM_PARTS = 5
 """Parts of the path in which weights are foretold apart."""
 MAX_SHARE = 4.0
 """Largest foretold weight over the rate at which its rows are drawn; it bounds the noise of rare rows."""
+LEAST_ROWS = 8
+"""With fewer rows the mean weight, 1, is foretold."""
 LEAST = 0.01
 """A pool's mean weight below is filled up with the teacher's own target."""
 
@@ -35,10 +39,9 @@ class TiltedTargets:
     E_w and E_1 are the means of the pool given x_t with and without weights, h_pool its mean weight given
     x_t, and r the rate of rows drawn half by weight and half evenly. Since ``E_1 - m`` has mean 0, the target
     has the right mean whatever h is, and the least noise with ``h = E[w | x_t]``: it is foretold by the value
-    of the teacher's clean state, regressed on the pool in each part of the path (log-linear, brought back by
-    Duan's smearing, 1983). Early, the pool is enough, and there is no noise of single samples. Late, E_w =
-    E_1 is the sample that was noised, and where x_t tells its weight the target is the teacher's own:
-    nothing is learned by heart.
+    of the teacher's clean state, in each part of the path as the pool has it (`log_linear`). Early, the pool
+    is enough, and there is no noise of single samples. Late, E_w = E_1 is the sample that was noised, and
+    where x_t tells its weight the target is the teacher's own: nothing is learned by heart.
 
     Args:
         teacher: The chain that drew the pool; not trained.
@@ -61,10 +64,9 @@ class TiltedTargets:
     ) -> None:
         self.teacher, self.value, self.weights = teacher, value, weights
         self.condition = pool.condition_of
-        rows = torch.arange(len(weights))
-        self.data = pool.ends(rows)
+        self.data = pool.ends(torch.arange(len(weights)))
         self.group = _groups(pool.condition, len(weights))
-        self.coefficients = self._regress(rows, batch_size, generator)
+        self.coefficients = self._regress(batch_size, generator)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Rows of the pool, half by weight and half evenly, [count]."""
@@ -80,60 +82,78 @@ class TiltedTargets:
     @torch.no_grad()
     def target(self, state: State, step: Tensor, rows: Tensor) -> tuple[State, Tensor]:
         """Targets and what each counts, [batch]; `rows` of the pool have the same conditions as `state`."""
-        condition, process = self.condition(rows), self.teacher.process
-        prediction = self.teacher.predicted(state, step, condition)
-        likelihood = corruption_log_prob(process, state, self.data, step)
-        likelihood = likelihood.masked_fill(self.group[rows][:, None] != self.group, -torch.inf)
-        plain = likelihood.softmax(1)
-        weight = plain @ self.weights
-        rate = (weight + 1) / 2
-        value = self.value(clean_of(process, state, prediction, step), condition)
-        foretold = self._foretold(value, step).minimum(MAX_SHARE * rate)
-        of_pool = plain * (self.weights - foretold[:, None])
-        whole = weight.clamp_min(LEAST)
-        of_teacher = foretold + (whole - weight)
+        seen = self._look(state, step, rows)
+        slope, intercept = self.coefficients[self._part(step)].unbind(1)
+        known = torch.isfinite(seen.value)
+        foretold = (slope * seen.value.where(known, 0.0) + intercept * known).exp()
+        foretold = foretold.minimum(MAX_SHARE * seen.rate)
+        of_pool = seen.likelihood * (self.weights - foretold[:, None])
+        whole = seen.weight.clamp_min(LEAST)
+        of_teacher = foretold + (whole - seen.weight)
 
         def moved(mean: Tensor, pool: Tensor) -> Tensor:
             target = (of_pool @ pool.flatten(1)).view_as(mean) + tree.expand(of_teacher, mean) * mean
             return target / tree.expand(whole, mean)
 
-        return tree.tree_map(moved, expected_data(process, state, prediction, step), self.data), whole / rate
+        return tree.tree_map(moved, seen.mean, self.data), whole / seen.rate
+
+    def _look(self, state: State, step: Tensor, rows: Tensor) -> _Seen:
+        condition, process = self.condition(rows), self.teacher.process
+        prediction: Any = self.teacher.predicted(state, step, condition)
+        likelihood = corruption_log_prob(process, state, self.data, step)
+        likelihood = likelihood.masked_fill(self.group[rows][:, None] != self.group, -torch.inf).softmax(1)
+        value = self.value(clean_of(process, state, prediction, step), condition)
+        mean = expected_data(process, state, prediction, step)
+        return _Seen(likelihood, likelihood @ self.weights, value, mean)
 
     def _part(self, step: Tensor) -> Tensor:
         return step * NUM_PARTS // self.teacher.num_steps
 
     @torch.no_grad()
-    def _regress(self, rows: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
+    def _regress(self, batch_size: int, generator: torch.Generator) -> Tensor:
         """Slope and intercept of the log of the foretold weight in each part, [part, 2]."""
-        order = torch.randperm(len(rows), generator=generator)
-        steps, values = (order % self.teacher.num_steps).to(self.weights.device), []
+        rows = self.draw(len(self.weights), generator)
+        found = []
         for part in rows.split(batch_size):
-            condition = self.condition(part)
-            state = self.teacher.corrupt(tree.index(self.data, part), steps[part], generator)
-            prediction = self.teacher.predicted(state, steps[part], condition)
-            clean = clean_of(self.teacher.process, state, prediction, steps[part])
-            values.append(self.value(clean, condition))
-        return torch.stack(
-            [_log_linear(torch.cat(values), self.weights, self._part(steps) == k) for k in range(NUM_PARTS)]
-        )
-
-    def _foretold(self, value: Tensor, step: Tensor) -> Tensor:
-        slope, intercept = self.coefficients[self._part(step)].unbind(1)
-        known = torch.isfinite(value)
-        return torch.where(known, (slope * value.where(known, 0.0) + intercept).exp(), 1.0)
+            state, step = self.teacher.corrupted(tree.index(self.data, part), generator)
+            seen = self._look(state, step, part)
+            found.append(torch.stack([self._part(step).to(seen.value), seen.value, seen.weight, seen.rate]))
+        number, *columns = torch.cat(found, 1)
+        return torch.stack([log_linear(*(c[number == k] for c in columns)) for k in range(NUM_PARTS)])
 
 
-def _log_linear(value: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
-    """``[slope, intercept]`` of ``log E[weight | value]`` over the chosen rows; of few it is the mean, 1."""
-    used = chosen & torch.isfinite(value) & (weights > 0)
-    if used.sum() < 8:
+@dataclass(frozen=True)
+class _Seen:
+    """What noised states tell: of the pool, its mean weight, the teacher's clean state and its value."""
+
+    likelihood: Tensor
+    weight: Tensor
+    value: Tensor
+    mean: State
+
+    @property
+    def rate(self) -> Tensor:
+        return (self.weight + 1) / 2
+
+
+def log_linear(value: Tensor, weight: Tensor, rate: Tensor) -> Tensor:
+    """``[slope, intercept]`` of ``log E[weight | value]`` by Poisson quasi-likelihood, of rows drawn at `rate`.
+
+    Its maximum has ``E[foretold] = E[weight]`` and ``E[foretold value] = E[weight value]``, for any law.
+    """
+    known = torch.isfinite(value)
+    if known.sum() < LEAST_ROWS:
         return value.new_zeros(2)
-    x, y = value[used], weights[used].log()
-    centred = x - x.mean()
-    slope = (centred * y).sum() / centred.square().sum().clamp_min(1e-12)
-    rest = y - slope * x
-    share = (used.sum() / (chosen & torch.isfinite(value)).sum()).log()
-    return torch.stack([slope, rest.logsumexp(0) - torch.log(used.sum()) + share])
+    value, weight, rate = value[known], weight[known], rate[known]
+    centre, spread = value.mean(), value.std().clamp_min(1e-6)
+    design = torch.stack([torch.ones_like(value), (value - centre) / spread], 1)
+    found = torch.stack([(weight / rate).sum().log() - (1 / rate).sum().log(), value.new_zeros(())])
+    for _ in range(50):
+        mean = (design @ found).exp()
+        slope = design.T @ ((weight - mean) / rate)
+        curve = (design.T * (mean / rate)) @ design + 1e-6 * torch.eye(2).to(value)
+        found = found + torch.linalg.solve(curve, slope).clamp(-1, 1)
+    return torch.stack([found[1] / spread, found[0] - found[1] * centre / spread])
 
 
 def _groups(condition: Condition, num_rows: int) -> Tensor:
