@@ -137,7 +137,7 @@ class _Seen:
 
 
 def log_linear(value: Tensor, weight: Tensor, rate: Tensor) -> Tensor:
-    """``[slope, intercept]`` of ``log E[weight | value]`` by Poisson quasi-likelihood, of rows drawn at `rate`.
+    """``[slope, intercept]`` of ``log E[weight | value]`` by Poisson quasi-likelihood; rows come at `rate`.
 
     Its maximum has ``E[foretold] = E[weight]`` and ``E[foretold value] = E[weight value]``, for any law.
     """
