@@ -35,8 +35,8 @@ def test_methods_that_fine_tune_have_the_updater_that_a_cpu_can_pay():
     for name in ("seiko_ucb", "greedy", "seiko_bootstrap", "seiko_thompson", "non_adaptive"):
         proposer = TASK.method(name)(chain, domain)
         assert proposer.updater == pixel_updater() and proposer.pool_size == 128
-        assert proposer.final_updater == pixel_updater(100)
-        assert proposer.kl_weight_previous == 0 and proposer.kl_target == 4.0
+        assert proposer.final_updater == pixel_updater(60)
+        assert proposer.kl_weight_previous == 0 and proposer.kl_target == 2.8
 
 
 def test_a_whole_run_tells_mean_and_diversity_of_the_final_model():

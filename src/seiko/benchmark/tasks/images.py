@@ -15,12 +15,11 @@ from seiko.updaters import RewardWeighted
 POOL = 128
 
 
-def pixel_updater(fit_iterations: int = 30) -> RewardWeighted:
-    """Reward-weighted fits to samples of the pre-trained chain, as many as a CPU can pay.
+def pixel_updater(fit_iterations: int = 20) -> RewardWeighted:
+    """Posterior fits to one pool of the pre-trained chain, as many as a CPU can pay.
 
-    On one core a network call takes about 6 ms a row and a gradient three times as much: the pool, drawn
-    once, takes two minutes and the fits of a round one and a half; a campaign of five rounds takes less than
-    ten on two cores.
+    On one core a network call takes 6 to 8 ms a row and a gradient three times as much: the pool, drawn once,
+    takes two minutes, the candidates of a round and its fits half a minute each.
     """
     return RewardWeighted(
         pools="pretrained",
@@ -41,9 +40,9 @@ def pixel_settings() -> dict[str, Any]:
     """Of methods that fine-tune a chain of pixels on a CPU; see docs/tuning.md for how they were found."""
     return {
         "updater": pixel_updater(),
-        "final_updater": pixel_updater(100),
+        "final_updater": pixel_updater(60),
         "pool_size": POOL,
-        "kl_target": 4.0,
+        "kl_target": 2.8,
         "kl_weight_previous": 0.0,
     }
 
