@@ -65,8 +65,8 @@ class RewardWeighted:
             last states with fresh corruption. It needs a chain trained that way, and is exact only as far as
             such training makes steps and corruption agree: for a Gaussian chain, in the limit of many steps.
             "posterior" does the same with the clean states that the weighted pool expects in place of single
-            ones (`TiltedTargets`): far fewer fits, where the process is Gaussian. Fits to pools of the
-            pre-trained chain then begin at that chain, from which the targets say what changes.
+            ones (`TiltedTargets`): far fewer fits, for Gaussian and masked processes. With pools of
+            the pre-trained chain they begin at that chain, from which the targets say what changes.
         baseline: With "denoising", the share of what a fit to the whole pool would teach that is taken off
             (`contrast`), 0 to 1, at about three times the cost: less noise, and a chain that is not at the
             minimum of its loss on its own samples does not drift.
