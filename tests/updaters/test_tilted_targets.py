@@ -134,6 +134,9 @@ def test_what_is_foretold_has_the_weights_mean_and_their_mean_with_the_value_wha
     torch.testing.assert_close(found, torch.tensor([0.3, -20.0], dtype=torch.float64))
     unknown = torch.where(torch.arange(500) < 5, value, -torch.inf)
     assert not log_linear(unknown, weight, rate).any()
+    assert not log_linear(value, 0 * weight, rate).any()
+    single = torch.zeros(500).index_fill(0, value.argmax(), 500.0)
+    assert torch.isfinite(log_linear(value.float(), single, (single + 1) / 2)).all()
 
 
 def test_a_row_is_told_of_samples_with_its_own_condition_only():

@@ -22,6 +22,8 @@ MAX_SHARE = 4.0
 """Largest foretold weight over the rate at which its rows are drawn; it bounds the noise of rare rows."""
 LEAST_ROWS = 8
 """With fewer rows the mean weight, 1, is foretold."""
+LARGEST = 30.0
+"""Logarithm of a foretold weight in the regression, at most: weights may be 0 below some value."""
 LEAST = 0.01
 """A pool's mean weight below is filled up with the teacher's own target."""
 
@@ -65,7 +67,7 @@ class TiltedTargets:
         self.teacher, self.value, self.weights = teacher, value, weights
         self.condition = pool.condition_of
         self.data = pool.ends(torch.arange(len(weights)))
-        self.group = _groups(pool.condition, len(weights))
+        self.group = _groups(pool.condition, len(weights)).to(weights.device)
         self.coefficients = self._regress(batch_size, generator)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
@@ -142,14 +144,14 @@ def log_linear(value: Tensor, weight: Tensor, rate: Tensor) -> Tensor:
     Its maximum has ``E[foretold] = E[weight]`` and ``E[foretold value] = E[weight value]``, for any law.
     """
     known = torch.isfinite(value)
-    if known.sum() < LEAST_ROWS:
-        return value.new_zeros(2)
     value, weight, rate = value[known], weight[known], rate[known]
+    if len(value) < LEAST_ROWS or not weight.any():
+        return value.new_zeros(2)
     centre, spread = value.mean(), value.std().clamp_min(1e-6)
     design = torch.stack([torch.ones_like(value), (value - centre) / spread], 1)
     found = torch.stack([(weight / rate).sum().log() - (1 / rate).sum().log(), value.new_zeros(())])
     for _ in range(50):
-        mean = (design @ found).exp()
+        mean = (design @ found).clamp_max(LARGEST).exp()
         slope = design.T @ ((weight - mean) / rate)
         curve = (design.T * (mean / rate)) @ design + 1e-6 * torch.eye(2).to(value)
         found = found + torch.linalg.solve(curve, slope).clamp(-1, 1)
