@@ -49,7 +49,11 @@ def test_a_compact_run_is_the_whole_run_but_for_its_details(tmp_path):
     (short,), (whole,) = (read_results(tmp_path / f"{name}.jsonl") for name in ("short", "whole"))
     assert whole.readings and not short.readings and not short.rounds and not short.top_designs
     assert short.without_time() == whole.compact().without_time()
-    assert whole.command == command_of(job[0], OWN) and "--seed 0" in whole.command
+    assert (
+        whole.command == command_of(job[0], OWN, 10)
+        and "--samples 10" in whole.command
+        and "--seed 0" in whole.command
+    )
     assert whole.cpu_seconds > 0 and len(whole.ask_seconds) == 3  # two rounds and the end
     assert sum(whole.ask_seconds) <= whole.cpu_seconds
     assert whole.about["group"] == "words"
@@ -62,7 +66,7 @@ def test_a_failing_run_is_recorded_and_stops_no_other(tmp_path):
     assert [r.method for r in read_results(file)] == ["same"]
     (line,) = map(json.loads, failures_path(file).read_text().splitlines())
     assert line["error"] == "RuntimeError: the pump is dry" and line["method"] == "breaks"
-    assert line["command"] == command_of(Job("words-a", "breaks", 0), OWN)
+    assert line["command"] == command_of(Job("words-a", "breaks", 0), OWN, 10)
 
 
 def test_processes_give_the_same_results_and_outlive_a_dead_one(tmp_path):

@@ -73,8 +73,8 @@ class JobEvent:
 Watch = Callable[[JobEvent], None]
 
 
-def command_of(job: Job, tasks_from: str | Path | None = None) -> str:
-    """The line that makes one run again.
+def command_of(job: Job, tasks_from: str | Path | None = None, num_samples: int = NUM_SAMPLES) -> str:
+    """The line that makes one run again, with as many samples of the final model.
 
     Example:
         >>> command_of(Job("rna-L14", "random", 3))
@@ -82,7 +82,8 @@ def command_of(job: Job, tasks_from: str | Path | None = None) -> str:
     """
     own = ["--tasks-from", str(tasks_from)] if tasks_from else []
     names = ["--task", job.task, "--method", job.method, "--seed", str(job.seed)]
-    return shlex.join(["seiko", "bench", "run", *own, *names, "--results", "again.jsonl"])
+    samples = [] if num_samples == NUM_SAMPLES else ["--samples", str(num_samples)]
+    return shlex.join(["seiko", "bench", "run", *own, *names, *samples, "--results", "again.jsonl"])
 
 
 def failures_path(results: str | os.PathLike[str]) -> Path:
@@ -129,12 +130,12 @@ def run_jobs(
     _check(jobs, tasks, path)
     done = identities(path)
     left = [job for job in dict.fromkeys(jobs) if job.identity not in done]
-    book = _Book(Path(path), len(left), compact, tasks_from, watch or (lambda event: None))
+    book = _Book(Path(path), len(left), compact, tasks_from, num_samples, watch or (lambda event: None))
     if processes == 1 or len(left) <= 1:
         with _one_thread():
-            _one_by_one(left, book, tasks, num_samples)
+            _one_by_one(left, book, tasks)
     else:
-        _in_processes(left, book, min(processes, len(left)), num_samples)
+        _in_processes(left, book, min(processes, len(left)))
     return book.failures
 
 
@@ -153,9 +154,16 @@ class _Book:
     """Where the runs stand: writes the lines, counts, and tells who watches."""
 
     def __init__(
-        self, path: Path, total: int, compact: bool, tasks_from: str | Path | None, watch: Watch
+        self,
+        path: Path,
+        total: int,
+        compact: bool,
+        tasks_from: str | Path | None,
+        num_samples: int,
+        watch: Watch,
     ) -> None:
-        self.path, self.total, self.compact, self.tasks_from = path, total, compact, tasks_from
+        self.path, self.total, self.compact = path, total, compact
+        self.tasks_from, self.num_samples = tasks_from, num_samples
         self._watch, self._finished = watch, 0
         self._started: dict[Job, float] = {}
         self.failures: list[Failure] = []
@@ -181,7 +189,7 @@ class _Book:
         line = {
             **asdict(job),
             "error": error,
-            "command": command_of(job, self.tasks_from),
+            "command": command_of(job, self.tasks_from, self.num_samples),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         file = failures_path(self.path)
@@ -196,7 +204,7 @@ class _Book:
         self._watch(JobEvent(kind, job, self._finished, self.total, took, words))
 
 
-def _one_by_one(jobs: Sequence[Job], book: _Book, tasks: Mapping[str, Task], num_samples: int) -> None:
+def _one_by_one(jobs: Sequence[Job], book: _Book, tasks: Mapping[str, Task]) -> None:
     for job in jobs:
         if not book.start(job):
             continue
@@ -205,8 +213,8 @@ def _one_by_one(jobs: Sequence[Job], book: _Book, tasks: Mapping[str, Task], num
                 tasks[job.task],
                 job.method,
                 job.seed,
-                num_samples=num_samples,
-                command=command_of(job, book.tasks_from),
+                num_samples=book.num_samples,
+                command=command_of(job, book.tasks_from, book.num_samples),
                 on_event=lambda event, job=job: book.step(job, event),  # type: ignore[misc]
             )
         except Exception as error:
@@ -215,14 +223,14 @@ def _one_by_one(jobs: Sequence[Job], book: _Book, tasks: Mapping[str, Task], num
             book.done(job, result)
 
 
-def _in_processes(jobs: Sequence[Job], book: _Book, processes: int, num_samples: int) -> None:
+def _in_processes(jobs: Sequence[Job], book: _Book, processes: int) -> None:
     waiting, running = iter(jobs), dict[Future[Result], Job]()
     with _one_thread(), WorkerProcesses(processes) as workers:
         try:
             while True:
                 while len(running) < processes and (job := next(waiting, None)) is not None:
                     if book.start(job):
-                        future = workers.submit(_run_in_worker, job, book.tasks_from, num_samples)
+                        future = workers.submit(_run_in_worker, job, book.tasks_from, book.num_samples)
                         running[future] = job
                 if not running:
                     return
@@ -263,7 +271,7 @@ def _one_thread() -> Iterator[None]:
 def _run_in_worker(job: Job, tasks_from: str | Path | None, num_samples: int) -> Result:
     torch.set_num_threads(1)
     task = _tasks(tasks_from)[job.task]
-    command = command_of(job, tasks_from)
+    command = command_of(job, tasks_from, num_samples)
     return run_method(task, job.method, job.seed, num_samples=num_samples, command=command)
 
 
