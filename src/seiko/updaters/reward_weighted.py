@@ -242,9 +242,6 @@ class RewardWeighted:
         for loss in islice(losses, self.fit_iterations):
             descent.step(self.batch_size, loss, generator)
 
-    def _chosen(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)
-
     def _of_targets(
         self, student: DiffusionChain, targets: TiltedTargets, generator: torch.Generator
     ) -> Iterator[Loss]:
@@ -262,26 +259,16 @@ class RewardWeighted:
         weights: Tensor,
         generator: torch.Generator,
     ) -> Iterator[Loss]:
-        def taught(chosen: Tensor, rows: slice, own: torch.Generator) -> Tensor:
-            ends, given = pool.paths.ends(chosen[rows]), pool.paths.condition_of(chosen[rows])
-            return student.loss(ends, given, own).mean()  # type: ignore[attr-defined]
-
-        def common(others: Tensor, rows: slice, own: torch.Generator) -> Tensor:
-            assert teacher is not None
-            ends, given = pool.paths.ends(others[rows]), pool.paths.condition_of(others[rows])
-            return contrast(student, teacher, ends, given, own).mean()
-
-        def contrasted(chosen: Tensor, others: Tensor, rows: slice, own: torch.Generator) -> Tensor:
-            less = common(others, rows, own)
-            return taught(chosen, rows, own) - self.baseline * less
+        def loss(drawn: list[Tensor], rows: slice, own: torch.Generator) -> Tensor:
+            chosen, *others = ((pool.paths.ends(d[rows]), pool.paths.condition_of(d[rows])) for d in drawn)
+            less = 0.0 if teacher is None else contrast(student, teacher, *others[0], own).mean()
+            return student.loss(*chosen, own).mean() - self.baseline * less  # type: ignore[attr-defined]
 
         while True:
-            chosen = self._chosen(weights, generator)
-            if teacher is None:
-                yield partial(taught, chosen)
-            else:
-                others = torch.randint(len(weights), chosen.shape, generator=generator)
-                yield partial(contrasted, chosen, others)
+            drawn = [torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)]
+            if teacher is not None:
+                drawn.append(torch.randint(len(weights), (self.batch_size,), generator=generator))
+            yield partial(loss, drawn)
 
     def _of_steps(
         self, student: Chain, old: Chain, pool: _Pool, weights: Tensor, generator: torch.Generator
