@@ -48,7 +48,9 @@ def first_leaf(state):
 def targets(points, weights, network, value, condition=None):
     chain = DiffusionChain(network, PROCESS)
     pool = Paths(points[None], torch.zeros(len(points)), condition)
-    return TiltedTargets(chain, pool, weights, value, batch_size=50, generator=generator())
+    return TiltedTargets(
+        chain, pool, weights, value, num_rows=len(points), batch_size=50, generator=generator()
+    )
 
 
 def test_log_prob_of_a_noised_state_is_the_gaussians():

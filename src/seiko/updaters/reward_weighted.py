@@ -26,6 +26,8 @@ from seiko.updaters.tilted_targets import TiltedTargets
 from seiko.updaters.training import Descent, Paths, check_objective, join_paths, stack_states
 
 Loss = Callable[[slice, torch.Generator], Tensor]
+NOISED = 4
+"""Noised states of posterior fits, at most so many a path of the pool."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,7 @@ class RewardWeighted:
                 pool.paths,
                 weights,
                 partial(objective.values, final=False),
+                num_rows=min(self.fit_iterations * self.batch_size, NOISED * self.pool_size),
                 batch_size=self.sample_batch,
                 generator=generator,
             )
@@ -245,11 +248,10 @@ class RewardWeighted:
     def _of_targets(
         self, student: DiffusionChain, targets: TiltedTargets, generator: torch.Generator
     ) -> Iterator[Loss]:
-        def loss(chosen: Tensor, rows: slice, own: torch.Generator) -> Tensor:
-            return targets.loss(student, chosen[rows], own).mean()
+        def loss(chosen: Tensor, rows: slice, _: torch.Generator) -> Tensor:
+            return targets.loss(student, chosen[rows]).mean()
 
-        while True:
-            yield partial(loss, targets.draw(self.batch_size, generator))
+        return (partial(loss, chosen) for chosen in targets.batches(self.batch_size, generator))
 
     def _of_samples(
         self,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seiko import tree
+from seiko import shares, tree
 from seiko.chains.base import DiffusionChain
 from seiko.chains.clean import clean_of, expected_data
 from seiko.chains.posterior import corruption_log_prob
@@ -45,13 +45,17 @@ class TiltedTargets:
     is enough, and there is no noise of single samples. Late, E_w = E_1 is the sample that was noised, and
     where x_t tells its weight the target is the teacher's own: nothing is learned by heart.
 
+    Noised states, and what the teacher and its clean states' values say of them, are made once: a fit that
+    draws the same one again costs the student's call alone.
+
     Args:
         teacher: The chain that drew the pool; not trained.
         pool: Samples.
         weights: Of the samples, mean 1, [n]; 0 where a design is infeasible.
         value: ``(clean states, condition) -> [batch]``, of what is expected on the way; -inf: not known.
+        num_rows: Noised states, m.
         batch_size: Rows of the teacher's calls at once.
-        generator: Source of the noise of the regression.
+        generator: Source of the noise.
     """
 
     def __init__(
@@ -61,75 +65,111 @@ class TiltedTargets:
         weights: Tensor,
         value: Callable[[State, Condition], Tensor],
         *,
+        num_rows: int,
         batch_size: int,
         generator: torch.Generator,
     ) -> None:
-        self.teacher, self.value, self.weights = teacher, value, weights
+        self.teacher, self.value, self.weights, self.batch_size = teacher, value, weights, batch_size
         self.condition = pool.condition_of
         self.data = pool.ends(torch.arange(len(weights)))
         self.group = _groups(pool.condition, len(weights)).to(weights.device)
-        self.coefficients = self._regress(batch_size, generator)
+        parts = shares.current().each(num_rows, generator, self._noised)
+        noised = [_Noised(*row) for part in parts for row in part]
+        self.coefficients = self._regress(noised)
+        self.rows = torch.cat([seen.rows for seen in noised])
+        self.step = torch.cat([seen.step for seen in noised])
+        self.state = tree.concat([seen.state for seen in noised])
+        aims, counts = zip(*map(self._aim, noised), strict=True)
+        self.aim, self.counts = tree.concat(aims), torch.cat(counts)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Rows of the pool, half by weight and half evenly, [count]."""
         return torch.multinomial(self.weights + 1, count, replacement=True, generator=generator)
 
-    def loss(self, student: DiffusionChain, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """The student's training loss to the targets of drawn rows, at a random step each, [batch]."""
-        data, condition = tree.index(self.data, rows), self.condition(rows)
-        state, step = self.teacher.corrupted(data, generator)
-        target, share = self.target(state, step, rows)
-        return share * student.process.loss(student.predicted(state, step, condition), target, state, step)
+    def batches(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Numbers of noised states, each once before any comes again, [size]; without end."""
+        left = torch.arange(0)
+        while True:
+            while len(left) < size:
+                left = torch.cat([left, torch.randperm(len(self.counts), generator=generator)])
+            yield left[:size]
+            left = left[size:]
 
-    @torch.no_grad()
+    def loss(self, student: DiffusionChain, chosen: Tensor) -> Tensor:
+        """The student's training loss to the targets of the noised states of these numbers, [batch]."""
+        state, aim = tree.index(self.state, chosen), tree.index(self.aim, chosen)
+        step, condition = self.step[chosen], self.condition(self.rows[chosen])
+        prediction = student.predicted(state, step, condition)
+        return self.counts[chosen] * student.process.loss(prediction, aim, state, step)
+
     def target(self, state: State, step: Tensor, rows: Tensor) -> tuple[State, Tensor]:
         """Targets and what each counts, [batch]; `rows` of the pool have the same conditions as `state`."""
-        seen = self._look(state, step, rows)
-        slope, intercept = self.coefficients[self._part(step)].unbind(1)
-        known = torch.isfinite(seen.value)
-        foretold = (slope * seen.value.where(known, 0.0) + intercept * known).exp()
-        foretold = foretold.minimum(MAX_SHARE * seen.rate)
-        of_pool = seen.likelihood * (self.weights - foretold[:, None])
-        whole = seen.weight.clamp_min(LEAST)
-        of_teacher = foretold + (whole - seen.weight)
+        return self._aim(_Noised(rows, state, step, *self._look(state, step, rows)))
 
-        def moved(mean: Tensor, pool: Tensor) -> Tensor:
-            target = (of_pool @ pool.flatten(1)).view_as(mean) + tree.expand(of_teacher, mean) * mean
-            return target / tree.expand(whole, mean)
+    def _noised(self, count: int, generator: torch.Generator) -> list[tuple[Any, ...]]:
+        """What `_Noised` is made of, in parts."""
+        parts = []
+        for rows in self.draw(count, generator).split(self.batch_size):
+            state, step = self.teacher.corrupted(tree.index(self.data, rows), generator)
+            parts.append((rows, state, step, *self._look(state, step, rows)))
+        return parts
 
-        return tree.tree_map(moved, seen.mean, self.data), whole / seen.rate
-
-    def _look(self, state: State, step: Tensor, rows: Tensor) -> _Seen:
+    @torch.no_grad()
+    def _look(self, state: State, step: Tensor, rows: Tensor) -> tuple[Tensor, State, State, Tensor, State]:
+        """The pool's mean weight, its means with and without weights; the teacher's value and mean."""
         condition, process = self.condition(rows), self.teacher.process
         prediction: Any = self.teacher.predicted(state, step, condition)
         likelihood = corruption_log_prob(process, state, self.data, step)
         likelihood = likelihood.masked_fill(self.group[rows][:, None] != self.group, -torch.inf).softmax(1)
-        value = self.value(clean_of(process, state, prediction, step), condition)
         mean = expected_data(process, state, prediction, step)
-        return _Seen(likelihood, likelihood @ self.weights, value, mean)
+
+        def averaged(law: Tensor) -> State:
+            return tree.tree_map(lambda like, pool: (law @ pool.flatten(1)).view_as(like), mean, self.data)
+
+        return (
+            likelihood @ self.weights,
+            averaged(likelihood * self.weights),
+            averaged(likelihood),
+            self.value(clean_of(process, state, prediction, step), condition),
+            mean,
+        )
+
+    def _aim(self, seen: _Noised) -> tuple[State, Tensor]:
+        slope, intercept = self.coefficients[self._part(seen.step)].unbind(1)
+        known = torch.isfinite(seen.value)
+        foretold = (slope * seen.value.where(known, 0.0) + intercept * known).exp()
+        foretold = foretold.minimum(MAX_SHARE * seen.rate)
+        whole = seen.weight.clamp_min(LEAST)
+        of_teacher = foretold + (whole - seen.weight)
+
+        def moved(mean: Tensor, weighted: Tensor, plain: Tensor) -> Tensor:
+            of_pool = weighted - tree.expand(foretold, mean) * plain
+            return (of_pool + tree.expand(of_teacher, mean) * mean) / tree.expand(whole, mean)
+
+        return tree.tree_map(moved, seen.mean, seen.weighted, seen.plain), whole / seen.rate
 
     def _part(self, step: Tensor) -> Tensor:
         return step * NUM_PARTS // self.teacher.num_steps
 
-    @torch.no_grad()
-    def _regress(self, batch_size: int, generator: torch.Generator) -> Tensor:
+    def _regress(self, noised: list[_Noised]) -> Tensor:
         """Slope and intercept of the log of the foretold weight in each part, [part, 2]."""
-        rows = self.draw(len(self.weights), generator)
-        found = []
-        for part in rows.split(batch_size):
-            state, step = self.teacher.corrupted(tree.index(self.data, part), generator)
-            seen = self._look(state, step, part)
-            found.append(torch.stack([self._part(step).to(seen.value), seen.value, seen.weight, seen.rate]))
-        number, *columns = torch.cat(found, 1)
+        number = torch.cat([self._part(seen.step) for seen in noised])
+        columns = [
+            torch.cat([getattr(seen, name) for seen in noised]) for name in ("value", "weight", "rate")
+        ]
         return torch.stack([log_linear(*(c[number == k] for c in columns)) for k in range(NUM_PARTS)])
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What noised states tell: of the pool, its mean weight, the teacher's clean state and its value."""
+class _Noised:
+    """Noised states of rows of the pool, and what they tell: see `TiltedTargets._look`."""
 
-    likelihood: Tensor
+    rows: Tensor
+    state: State
+    step: Tensor
     weight: Tensor
+    weighted: State
+    plain: State
     value: Tensor
     mean: State
 
