@@ -13,8 +13,9 @@ from chain_families import FAMILIES
 from enumerable import masked_problem
 from seiko.chain import frozen, sample
 from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.updaters import KLPenalty, KLTarget, Objective, RewardWeighted, reward_weighted
-from seiko.updaters.reward_weighted import _largest_step, _Pool, path_loss
+from seiko.updaters import KLPenalty, KLTarget, Objective, RewardWeighted, pools
+from seiko.updaters.pools import Pool
+from seiko.updaters.reward_weighted import _largest_step, path_loss
 from seiko.updaters.training import Paths
 
 SMALL = RewardWeighted(num_refreshes=3, pool_size=500, fit_iterations=30, learning_rate=3e-3)
@@ -30,7 +31,7 @@ def without_first_kind(value):
 
 
 def pool(values, ratio):
-    return _Pool(Paths(torch.zeros(2, len(values)), values), {"pretrained": ratio}, {"pretrained": ratio})
+    return Pool(Paths(torch.zeros(2, len(values)), values), {"pretrained": ratio}, {"pretrained": ratio})
 
 
 def test_weights_are_the_closed_form_over_the_current_law():
@@ -200,13 +201,13 @@ PRETRAINED = RewardWeighted(
 
 def drawn_pools(monkeypatch):
     """The sizes of all pools that are drawn from now on."""
-    sizes, draw = [], reward_weighted._draw_pool
+    sizes, draw = [], pools.draw_pool
 
-    def counted(chain, objective, settings, **others):
-        sizes.append(settings.pool_size)
-        return draw(chain, objective, settings, **others)
+    def counted(chain, objective, size, **others):
+        sizes.append(size.num_paths)
+        return draw(chain, objective, size, **others)
 
-    monkeypatch.setattr(reward_weighted, "_draw_pool", counted)
+    monkeypatch.setattr(pools, "draw_pool", counted)
     return sizes
 
 
@@ -240,10 +241,7 @@ def test_another_campaign_has_pools_of_its_own(monkeypatch):
     _, one = PRETRAINED.update(problem.pretrained, objective, generator=generator())
     _, other = PRETRAINED.update(problem.pretrained, replace(objective, seed=40), generator=generator())
     assert len(sizes) == 4 and one.trace[0]["value"] != other.trace[0]["value"]
-    (kept,) = [
-        pools for source, pools in reward_weighted._KEPT.items() if source is objective.penalties[0].reference
-    ]
-    assert {key[0] for key in kept} == {40}
+    assert {key[0] for key in pools._KEPT[objective.penalties[0].reference]} == {40}
 
 
 def test_pools_that_are_compared_with_the_previous_round_are_drawn_anew(monkeypatch):

@@ -9,7 +9,7 @@ from torch import nn
 from chain_families import FAMILIES
 from seiko import tree
 from seiko.chain import frozen
-from seiko.chains import DDIM, Absorbing, DiffusionChain, Joint, Masked, Uniform, one_hot
+from seiko.chains import DDIM, Absorbing, Clamped, DiffusionChain, Joint, Masked, Uniform, one_hot
 from seiko.chains.gaussian import Denoised
 from seiko.chains.posterior import corruption_log_prob
 from seiko.errors import ParameterError
@@ -19,6 +19,7 @@ from seiko.updaters.tilted_targets import TiltedTargets, log_linear
 from seiko.updaters.training import Paths
 
 LEVELS = torch.linspace(0.02, 0.98, 11, dtype=torch.float64)
+FREE = torch.ones(4, 2, dtype=torch.bool)
 PROCESS = DDIM(LEVELS, (3,), prediction=Denoised())
 
 
@@ -81,6 +82,15 @@ def test_log_prob_of_a_joint_state_is_the_sum_over_its_leaves():
     state, data = {"a": draws[0], "b": draws[2]}, {"a": draws[1], "b": draws[3]}
     parts = sum(corruption_log_prob(PROCESS, state[name], data[name], step) for name in "ab")
     torch.testing.assert_close(corruption_log_prob(joint, state, data, step), parts)
+
+
+def test_what_is_given_says_nothing_of_where_a_clamped_state_comes_from():
+    allowed = torch.ones(3, 4, dtype=torch.bool)
+    allowed[1] = torch.tensor([False, True, False, False])
+    process, data = Masked(3, 4), one_hot(torch.tensor([[0, 1, 2], [0, 1, 1], [2, 1, 2]]), 4)
+    state = one_hot(torch.tensor([[4, 1, 2], [4, 1, 4]]), 5)
+    found = corruption_log_prob(Clamped(process, allowed), state, data, torch.zeros(2, dtype=torch.long))
+    assert torch.isfinite(found).tolist() == [[True, False, True], [True] * 3]
 
 
 def test_where_the_pool_is_the_whole_law_the_target_is_exact_whatever_is_foretold():
@@ -167,8 +177,9 @@ def test_where_no_value_is_known_the_mean_weight_is_foretold():
     torch.testing.assert_close(made.target(state, steps, rows)[0][known], wanted[known])
 
 
-def test_an_unknown_process_is_named_before_anything_is_drawn():
-    chain = DiffusionChain(SequenceMLP(4, 2, outputs=2), Uniform(4, 2, 3))
+@pytest.mark.parametrize("process", [Uniform(4, 2, 3), Clamped(Uniform(4, 2, 3), FREE)])
+def test_an_unknown_process_is_named_before_anything_is_drawn(process):
+    chain = DiffusionChain(SequenceMLP(4, 2, outputs=2), process)
     objective = Objective(lambda state, _: torch.zeros(len(state)), (KLPenalty(frozen(chain), 1.0),))
     updater = RewardWeighted(likelihood="posterior")
     with pytest.raises(ParameterError, match="How likely Uniform noises one state to another") as caught:
@@ -176,7 +187,20 @@ def test_an_unknown_process_is_named_before_anything_is_drawn():
     assert 'likelihood="path"' in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["ddpm", "vp", "ve", "flow", "two-gaussians", "masked-2", "absorbing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ddpm",
+        "vp",
+        "ve",
+        "flow",
+        "two-gaussians",
+        "masked-2",
+        "absorbing",
+        "clamped-masked",
+        "clamped-absorbing",
+    ],
+)
 def test_fits_to_a_pool_of_the_pre_trained_chain_begin_there_wherever_the_chain_stands(name):
     pretrained, elsewhere = FAMILIES[name](0), FAMILIES[name](1)
     objective = Objective(lambda state, _: first_leaf(state)[:, 0], (KLPenalty(frozen(pretrained), 1.0),))

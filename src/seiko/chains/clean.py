@@ -126,10 +126,14 @@ def as_diffusion(chain: Chain) -> DiffusionChain:
 
 def can_look_ahead(chain: Chain) -> bool:
     """Whether `look_ahead` knows this kind of chain."""
-    return isinstance(chain, DiffusionChain) and _is_known(chain.process)
+    return isinstance(chain, DiffusionChain) and unknown_part(clean_of, chain.process) is None
 
 
-def _is_known(process: Process) -> bool:
+def unknown_part(function: Any, process: Process) -> Process | None:
+    """The first part of a process that a function of processes by kind, as `clean_of`, does not know."""
     if isinstance(process, Joint):
-        return all(_is_known(part) for part in process.processes.values())
-    return clean_of.dispatch(type(process)) is not clean_of.dispatch(object)
+        parts = (unknown_part(function, part) for part in process.processes.values())
+        return next((part for part in parts if part is not None), None)
+    if isinstance(process, Clamped):
+        return unknown_part(function, process.process)
+    return process if function.dispatch(type(process)) is function.dispatch(object) else None

@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seiko.chains.base import Process
+from seiko.chain import Chain
+from seiko.chains.base import DiffusionChain
+from seiko.chains.clamped import Clamped
+from seiko.chains.clean import as_diffusion, unknown_part
 from seiko.chains.gaussian import _GaussianTraining
 from seiko.chains.joint import Joint
 from seiko.chains.masked import Absorbing, Masked
@@ -23,6 +26,7 @@ def corruption_log_prob(process: Any, state: Any, data: Any, step: Tensor) -> Te
     ========= ===================================================================================
     Gaussian  ``(alpha / sigma^2) <state, data> - (alpha^2 / 2 sigma^2) |data|^2``
     masked    0 where all that is revealed agrees, -inf elsewhere
+    clamped   as the process does: what is given is in every clean state
     joint     the sum over leaves
     ========= ===================================================================================
 
@@ -71,10 +75,19 @@ def _joint(process: Joint, state: Mapping[str, Tensor], data: Mapping[str, Tenso
     return sum(parts[1:], start=parts[0])
 
 
-def check_posterior(process: Process) -> None:
-    """Raise ParameterError unless `corruption_log_prob` knows this kind of process."""
-    if isinstance(process, Joint):
-        for part in process.processes.values():
-            check_posterior(part)
-    elif corruption_log_prob.dispatch(type(process)) is corruption_log_prob.dispatch(object):
-        raise _unknown(process)
+@corruption_log_prob.register(Clamped)
+def _clamped(process: Clamped, state: Tensor, data: Tensor, step: Tensor) -> Tensor:
+    return corruption_log_prob(process.process, state, data, step)
+
+
+def has_posterior(chain: Chain) -> bool:
+    """Whether `corruption_log_prob` knows this kind of chain."""
+    return isinstance(chain, DiffusionChain) and unknown_part(corruption_log_prob, chain.process) is None
+
+
+def check_posterior(chain: Chain) -> DiffusionChain:
+    """The chain itself; ParameterError unless `corruption_log_prob` knows it."""
+    known = as_diffusion(chain)
+    if part := unknown_part(corruption_log_prob, known.process):
+        raise _unknown(part)
+    return known

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Literal
-from weakref import WeakKeyDictionary
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from seiko import shares
-from seiko.chain import C, Chain, SupportsLoss, fork, frozen, rollout
+from seiko.chain import C, Chain, SupportsLoss, fork, frozen
 from seiko.chains.base import DiffusionChain
 from seiko.chains.clean import as_diffusion
 from seiko.chains.contrast import contrast
 from seiko.chains.posterior import check_posterior
 from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.typing import State
-from seiko.updaters.base import Objective, UpdateReport, measure, start_kl, summarize
+from seiko.updaters.base import Objective, UpdateReport, measure, summarize
+from seiko.updaters.pools import Pool, PoolSize, draw_pool, kept_pool
 from seiko.updaters.tilted_targets import TiltedTargets
-from seiko.updaters.training import Descent, Paths, check_objective, join_paths, stack_states
+from seiko.updaters.training import Descent, Paths, check_objective
 
 Loss = Callable[[slice, torch.Generator], Tensor]
 NOISED = 4
@@ -131,7 +129,7 @@ class RewardWeighted:
                 hint='Use likelihood="path".',
             )
         if self.likelihood == "posterior":
-            check_posterior(as_diffusion(chain).process)
+            check_posterior(chain)
         student = fork(chain)
         if self.likelihood == "posterior" and self.pools == "pretrained":
             _begin_at(student, _pretrained(objective))
@@ -142,16 +140,16 @@ class RewardWeighted:
             clip_norm=self.clip_norm,
             ema_decay=self.ema_decay,
         )
+        size = PoolSize(self.pool_size, self.sample_batch, whole_paths=self.likelihood == "path")
         multiplier, share, trace = objective.multiplier, 1.0, []
         for refresh in range(self.num_refreshes):
             if self.pools == "pretrained":
                 source = _pretrained(objective)
-                pool = self._kept(source, objective, refresh, generator)
+                pool = kept_pool(source, objective, refresh, size, generator)
             else:
                 source = student
-                pool = _draw_pool(
-                    source, objective, self, twin=chain if refresh == 0 else None, generator=generator
-                )
+                twin = chain if refresh == 0 else None
+                pool = draw_pool(source, objective, size, twin=twin, generator=generator)
             weights, multiplier, step = self._weigh(pool, objective, multiplier)
             share = float(1 / (weights.square().sum() * len(weights)))
             self._fit(student, source, pool, weights * len(weights), objective, descent, generator)
@@ -171,22 +169,7 @@ class RewardWeighted:
         )
         return student, report
 
-    def _kept(self, source: Chain, objective: Objective, number: int, generator: torch.Generator) -> _Pool:
-        """A pool of the pre-trained chain; of one that is compared with nothing else, the campaign's own."""
-        if len(objective.penalties) > 1:
-            return _draw_pool(source, objective, self, twin=source, generator=generator)
-        key = (objective.seed, number, self.pool_size, self.likelihood)
-        pools = _KEPT.setdefault(source, {})
-        for other in [kept for kept in pools if kept[0] != objective.seed]:
-            del pools[other]
-        if key not in pools:
-            seeded = torch.Generator(generator.device).manual_seed(objective.seed + number)
-            pools[key] = _draw_pool(source, objective, self, twin=source, generator=seeded)
-        else:
-            pools[key] = pools[key].valued(objective, self.sample_batch)
-        return pools[key]
-
-    def _weigh(self, pool: _Pool, objective: Objective, multiplier: float) -> tuple[Tensor, float, float]:
+    def _weigh(self, pool: Pool, objective: Objective, multiplier: float) -> tuple[Tensor, float, float]:
         """Normalised weights [n], the multiplier of the KL weights, and the tempering step."""
         if not torch.isfinite(pool.values).any():
             raise NotEnoughDesignsError(
@@ -219,7 +202,7 @@ class RewardWeighted:
         self,
         student: Chain,
         source: Chain,
-        pool: _Pool,
+        pool: Pool,
         weights: Tensor,
         objective: Objective,
         descent: Descent,
@@ -257,7 +240,7 @@ class RewardWeighted:
         self,
         student: Chain,
         teacher: Chain | None,
-        pool: _Pool,
+        pool: Pool,
         weights: Tensor,
         generator: torch.Generator,
     ) -> Iterator[Loss]:
@@ -273,7 +256,7 @@ class RewardWeighted:
             yield partial(loss, drawn)
 
     def _of_steps(
-        self, student: Chain, old: Chain, pool: _Pool, weights: Tensor, generator: torch.Generator
+        self, student: Chain, old: Chain, pool: Pool, weights: Tensor, generator: torch.Generator
     ) -> Iterator[Loss]:
         share = float(weights.mean() ** 2 / weights.square().mean())
 
@@ -303,10 +286,6 @@ def path_loss(
     return share * before.kl(law) - (weights - share) * law.log_prob(after)
 
 
-_KEPT: WeakKeyDictionary[Chain, dict[tuple[int, int, int, str], _Pool]] = WeakKeyDictionary()
-"""Pools of pre-trained chains, of each chain's last campaign."""
-
-
 def _pretrained(objective: Objective) -> Chain:
     for penalty in objective.penalties:
         if penalty.name == "pretrained":
@@ -322,90 +301,6 @@ def _begin_at(student: Chain, source: Chain) -> None:
     for parameter, value in zip(student.parameters(), source.parameters(), strict=True):
         if parameter.requires_grad:
             parameter.copy_(value)
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """Paths, infeasible ones with value -inf, and their log-ratio and divergence to each reference, [n]."""
-
-    paths: Paths
-    log_ratio: dict[str, Tensor]
-    kl: dict[str, Tensor]
-
-    @property
-    def values(self) -> Tensor:
-        return self.paths.values
-
-    @torch.no_grad()
-    def valued(self, objective: Objective, batch_size: int) -> _Pool:
-        """The same paths by another objective's values."""
-        rows = torch.arange(len(self.values)).split(batch_size)
-        values = [objective.values(self.paths.ends(part), self.paths.condition_of(part)) for part in rows]
-        return replace(self, paths=replace(self.paths, values=torch.cat(values)))
-
-    def means(self) -> dict[str, float]:
-        finite = self.values[torch.isfinite(self.values)]
-        return {"value": float(finite.mean())} | {
-            f"kl/{name}": float(kl.mean()) for name, kl in self.kl.items()
-        }
-
-
-@torch.no_grad()
-def _draw_pool(
-    chain: Chain,
-    objective: Objective,
-    settings: RewardWeighted,
-    *,
-    twin: Chain | None,
-    generator: torch.Generator,
-) -> _Pool:
-    """Sample a pool and compare each step with the references; `twin` is known to equal the chain."""
-
-    def work(size: int, own: torch.Generator) -> tuple[Any, ...]:
-        pool = _draw_part(chain, objective, size, settings, twin, own)
-        return pool.paths.states, pool.values, pool.paths.condition, pool.log_ratio, pool.kl
-
-    parts = shares.current().each(settings.pool_size, generator, work)
-    return _join([_Pool(Paths(*part[:3]), *part[3:]) for part in parts])
-
-
-def _draw_part(
-    chain: Chain,
-    objective: Objective,
-    num_paths: int,
-    settings: RewardWeighted,
-    twin: Chain | None,
-    generator: torch.Generator,
-) -> _Pool:
-    parts: list[_Pool] = []
-    for start in range(0, num_paths, settings.sample_batch):
-        size = min(settings.sample_batch, num_paths - start)
-        condition = objective.condition(size, generator)
-        kl = start_kl(chain, objective, size, condition)
-        ratio = {name: torch.zeros_like(rows) for name, rows in kl.items()}
-        states: list[State] = []
-        for step in rollout(chain, size, condition=condition, generator=generator):
-            states = [*(states or [step.state]), step.next_state]
-            if settings.likelihood != "path":
-                states = states[-1:]
-            own = step.transition.log_prob(step.next_state)
-            for penalty in objective.penalties:
-                if penalty.reference is twin:
-                    continue
-                law = penalty.reference.transition(step.state, step.index, condition)
-                kl[penalty.name] = kl[penalty.name] + step.transition.kl(law)
-                ratio[penalty.name] = ratio[penalty.name] + law.log_prob(step.next_state) - own
-        values = objective.values(states[-1], condition)
-        parts.append(_Pool(Paths(stack_states(states), values, condition), ratio, kl))
-    return _join(parts)
-
-
-def _join(parts: list[_Pool]) -> _Pool:
-    def joined(name: str) -> dict[str, Any]:
-        return {key: torch.cat([getattr(p, name)[key] for p in parts]) for key in getattr(parts[0], name)}
-
-    paths = join_paths([part.paths for part in parts])
-    return _Pool(paths, joined("log_ratio"), joined("kl"))
 
 
 def _effective_share(log_weights: Tensor) -> float:
