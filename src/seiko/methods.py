@@ -69,19 +69,16 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
     """Back-propagation where features and steps have exact gradients, else reward-weighted fitting."""
     if domain.soft_features is not None and domain.feature_kind == "embedding":
         return RewardBackprop()
-    common: dict[str, Any] = {"learning_rate": 5e-4, "likelihood": default_likelihood(chain)}
+    sequences = domain.feature_kind in SEQUENCES
+    likelihood: Literal["path", "denoising", "posterior"] = "path"
+    if isinstance(chain, SupportsLoss):
+        likelihood = "posterior" if sequences and has_posterior(chain) else "denoising"
+    common: dict[str, Any] = {"learning_rate": 5e-4, "likelihood": likelihood}
     if isinstance(chain, LeftToRight):  # one pass trains all positions of its rows
         return RewardWeighted(
             num_refreshes=1, pool_size=500, fit_iterations=30, batch_size=64, measure_samples=128, **common
         )
-    return RewardWeighted(num_refreshes=3 if domain.feature_kind in SEQUENCES else 1, **common)
-
-
-def default_likelihood(chain: Chain) -> Literal["path", "denoising", "posterior"]:
-    """Of `RewardWeighted`: what needs the fewest fits of what the chain can do."""
-    if has_posterior(chain):
-        return "posterior"
-    return "denoising" if isinstance(chain, SupportsLoss) else "path"
+    return RewardWeighted(num_refreshes=3 if sequences else 1, **common)
 
 
 def final_updater(updater: Updater) -> Updater:
