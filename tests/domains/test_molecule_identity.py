@@ -109,6 +109,6 @@ def test_bad_rules():
     for wrong in ({"max_atoms": 0}, {"max_length": -1}, {"stereo": "yes"}, {"charges": "some"}):
         with pytest.raises(ParameterError, match=next(iter(wrong))):
             MoleculeRules(**wrong)
-    for smiles in ("CC(", "", None):
+    for smiles in ("CC(", "", None, "CCO ethanol"):
         with pytest.raises(ParameterError, match="cannot read"):
             readable(smiles)

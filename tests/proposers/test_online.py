@@ -11,7 +11,7 @@ import torch
 
 import token_world
 from benchmark_world import LENGTH, LETTERS, QUICK, SOFT_WORDS, WORDS, materials, reward
-from seiko import methods, zoo
+from seiko import methods, shares, zoo
 from seiko.ablations import ABLATIONS, without_pretrained_kl
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import fork
@@ -503,6 +503,19 @@ def test_variations_stay_near_their_parents_and_keep_the_chains_law():
     assert all(domain.is_valid(child) for child in children)
     with pytest.raises(ParameterError, match="num_generations"):
         draw_variations(materials()[0], WORDS, ["aaaa"], 4, torch.Generator())
+
+
+def test_variations_are_written_in_shares():
+    space = SequenceSpace(RNA, 12)
+    chain, domain = uniform_sequences(space), sequence_domain(space)
+
+    def children(count: int) -> list[str]:
+        generator = torch.Generator().manual_seed(0)
+        with shares.working(shares.Team(shares=3)):
+            return draw_variations(chain, domain, ["A" * 12, "C" * 12], count, generator)
+
+    assert len(children(50)) == 50 and children(50) == children(50) and len(children(2)) == 2
+    assert len(set(children(50))) > 40
 
 
 def test_a_share_of_the_variations_is_crossed():

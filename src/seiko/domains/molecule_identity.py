@@ -31,7 +31,12 @@ def rdkit_module(name: str = "rdkit.Chem") -> Any:
 
 
 def parsed(smiles: str, *, sanitize: bool = True) -> Any:
-    """The RDKit molecule of a SMILES, or None where RDKit cannot read it; nothing is printed."""
+    """The RDKit molecule of a SMILES, or None where RDKit cannot read it; nothing is printed.
+
+    RDKit takes what follows a blank for a name: such a text is not a SMILES here.
+    """
+    if len(smiles.split()) > 1:
+        return None
     with rdkit_module("rdkit.rdBase").BlockLogs():
         return rdkit_module().MolFromSmiles(smiles, sanitize=sanitize)
 

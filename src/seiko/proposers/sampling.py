@@ -153,12 +153,16 @@ def draw_variations(
             "Variations of designs need a chain with `variations` and a domain with `encode`.",
             hint="Set `num_generations` to 0.",
         )
-    clean = _encoded(domain, _crossed(domain, parents, count, generator, crossover_rate))
-    if clean is None:
-        return []
-    condition = domain.condition(tree.batch_size(clean), generator)
-    varied = chain.variations(clean, condition, generator)
-    return [design for state, given in varied for design in domain.decode(state, given)]
+
+    def write(size: int, own: torch.Generator) -> list[Design]:
+        clean = _encoded(domain, _crossed(domain, parents, size, own, crossover_rate))
+        if clean is None:
+            return []
+        condition = domain.condition(tree.batch_size(clean), own)
+        varied = chain.variations(clean, condition, own)
+        return [design for state, given in varied for design in domain.decode(state, given)]
+
+    return [design for part in shares.current().each(count, generator, write) for design in part]
 
 
 def _encoded(domain: Domain[Design], designs: Sequence[Design]) -> State | None:
