@@ -12,7 +12,6 @@ from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import Chain, SupportsLoss
 from seiko.chains.clean import can_look_ahead
 from seiko.chains.left_to_right import LeftToRight
-from seiko.chains.posterior import has_posterior
 from seiko.domains.base import Domain, FeatureKind
 from seiko.proposers.adalead import AdaLead
 from seiko.proposers.base import Proposer
@@ -69,16 +68,13 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
     """Back-propagation where features and steps have exact gradients, else reward-weighted fitting."""
     if domain.soft_features is not None and domain.feature_kind == "embedding":
         return RewardBackprop()
-    sequences = domain.feature_kind in SEQUENCES
-    likelihood: Literal["path", "denoising", "posterior"] = "path"
-    if isinstance(chain, SupportsLoss):
-        likelihood = "posterior" if sequences and has_posterior(chain) else "denoising"
+    likelihood: Literal["path", "denoising"] = "denoising" if isinstance(chain, SupportsLoss) else "path"
     common: dict[str, Any] = {"learning_rate": 5e-4, "likelihood": likelihood}
     if isinstance(chain, LeftToRight):  # one pass trains all positions of its rows
         return RewardWeighted(
             num_refreshes=1, pool_size=500, fit_iterations=30, batch_size=64, measure_samples=128, **common
         )
-    return RewardWeighted(num_refreshes=3 if sequences else 1, **common)
+    return RewardWeighted(num_refreshes=3 if domain.feature_kind in SEQUENCES else 1, **common)
 
 
 def final_updater(updater: Updater) -> Updater:

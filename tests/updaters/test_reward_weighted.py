@@ -130,6 +130,7 @@ def test_refuses_denoising_without_a_loss():
         ("min_effective", 0.0),
         ("min_effective", 1.0),
         ("ema_decay", 1.0),
+        ("reuse", 0),
         ("baseline", 1.5),
     ],
 )

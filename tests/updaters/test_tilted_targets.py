@@ -163,6 +163,19 @@ def test_a_row_is_told_of_samples_with_its_own_condition_only():
     assert not torch.allclose(made.target(state, step, torch.tensor([2, 3]))[0], wanted[0])
 
 
+def test_every_noised_state_is_used_before_any_comes_again_and_has_the_target_of_its_row():
+    points = torch.randn(40, 3, dtype=torch.float64, generator=generator())
+    weights = points[:, 0].softmax(0) * 40
+    made = targets(points, weights, Exact(points), lambda state, _: state[:, 0])
+    batches = made.batches(15, generator(1))
+    numbers = torch.cat([next(batches) for _ in range(8)])
+    for start in (0, 40, 80):
+        assert numbers[start : start + 40].sort().values.tolist() == list(range(40))
+    aim, counts = made.target(made.state, made.step, made.rows)
+    torch.testing.assert_close(made.aim, aim)
+    torch.testing.assert_close(made.counts, counts)
+
+
 def test_where_no_value_is_known_the_mean_weight_is_foretold():
     points = torch.randn(40, 3, dtype=torch.float64, generator=generator())
     weights = points[:, 0].softmax(0) * 40

@@ -80,11 +80,6 @@ def _clamped(process: Clamped, state: Tensor, data: Tensor, step: Tensor) -> Ten
     return corruption_log_prob(process.process, state, data, step)
 
 
-def has_posterior(chain: Chain) -> bool:
-    """Whether `corruption_log_prob` knows this kind of chain."""
-    return isinstance(chain, DiffusionChain) and unknown_part(corruption_log_prob, chain.process) is None
-
-
 def check_posterior(chain: Chain) -> DiffusionChain:
     """The chain itself; ParameterError unless `corruption_log_prob` knows it."""
     known = as_diffusion(chain)

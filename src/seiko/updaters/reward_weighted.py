@@ -24,8 +24,6 @@ from seiko.updaters.tilted_targets import TiltedTargets
 from seiko.updaters.training import Descent, Paths, check_objective
 
 Loss = Callable[[slice, torch.Generator], Tensor]
-NOISED = 4
-"""Noised states of posterior fits, at most so many a path of the pool."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,8 @@ class RewardWeighted:
         baseline: With "denoising", the share of what a fit to the whole pool would teach that is taken off
             (`contrast`), 0 to 1, at about three times the cost: less noise, and a chain that is not at the
             minimum of its loss on its own samples does not drift.
+        reuse: With "posterior", how often a noised state and its target are used, for which the pool's chain
+            and the value are asked once.
         min_effective: Least effective sample size, as a share of the feasible pool.
         max_weight: Weights are clipped at this many times their mean.
         clip_norm: Largest gradient norm.
@@ -91,6 +91,7 @@ class RewardWeighted:
     learning_rate: float = 1e-3
     likelihood: Literal["path", "denoising", "posterior"] = "path"
     baseline: float = 0.0
+    reuse: int = 1
     min_effective: float = 0.3
     max_weight: float = 50.0
     clip_norm: float = 1.0
@@ -107,6 +108,8 @@ class RewardWeighted:
             raise ParameterError(f"`min_effective` must be in (0, 1); got {self.min_effective!r}.")
         if not 0 <= self.baseline <= 1:
             raise ParameterError(f"`baseline` must be in [0, 1]; got {self.baseline!r}.")
+        if self.reuse < 1:
+            raise ParameterError(f"`reuse` must be an integer >= 1; got {self.reuse!r}.")
         if not 0 <= self.ema_decay < 1:
             raise ParameterError(f"`ema_decay` must be in [0, 1); got {self.ema_decay!r}.")
 
@@ -220,7 +223,7 @@ class RewardWeighted:
                 pool.paths,
                 weights,
                 partial(objective.values, final=False),
-                num_rows=min(self.fit_iterations * self.batch_size, NOISED * self.pool_size),
+                num_rows=math.ceil(self.fit_iterations * self.batch_size / self.reuse),
                 batch_size=self.sample_batch,
                 generator=generator,
             )

@@ -45,8 +45,8 @@ class TiltedTargets:
     is enough, and there is no noise of single samples. Late, E_w = E_1 is the sample that was noised, and
     where x_t tells its weight the target is the teacher's own: nothing is learned by heart.
 
-    Noised states, and what the teacher and its clean states' values say of them, are made once: a fit that
-    draws the same one again costs the student's call alone.
+    Noised states and their targets are made first, so that one that is used again costs the student's call
+    alone.
 
     Args:
         teacher: The chain that drew the pool; not trained.
