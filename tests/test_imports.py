@@ -15,7 +15,7 @@ ROOT = Path(seiko.__file__).parent
 
 LAYERS = [
     {"errors", "typing"},
-    {"tree", "records", "results", "data", "memory", "shares"},
+    {"tree", "records", "results", "data", "memory", "shares", "draws"},
     {
         "averaging",
         "distributions",

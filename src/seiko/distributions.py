@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from seiko import draws
 from seiko.errors import ParameterError, ShapeError
 from seiko.tree import expand, sum_event
 from seiko.typing import State
@@ -60,10 +61,7 @@ class Gaussian:
         return tensor if self.free is None else torch.where(self.free, tensor, tensor.new_zeros(()))
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:
-        # Drawn where the generator is: one on the CPU gives the same noise whatever device the state is on.
-        source = self.mean.device if generator is None else generator.device
-        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=source)
-        return self._masked(self.mean + self.scale * noise.to(self.mean.device))
+        return self._masked(self.mean + self.scale * draws.randn_like(self.mean, generator))
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         return self.rsample(generator).detach()
@@ -101,7 +99,7 @@ class Gaussian:
 def gumbel(log_probs: Tensor, generator: torch.Generator | None) -> Tensor:
     """Log-probabilities plus Gumbel noise: the arg max is an exact draw."""
     tiny = torch.finfo(log_probs.dtype).tiny
-    uniform = torch.rand(log_probs.shape, generator=generator, dtype=log_probs.dtype, device=log_probs.device)
+    uniform = draws.rand(log_probs.shape, log_probs.device, generator, log_probs.dtype)
     return log_probs - (-uniform.clamp_min(tiny).log()).clamp_min(tiny).log()
 
 
@@ -210,7 +208,7 @@ class Reveal:
 
     def _draw(self, generator: torch.Generator | None, *, straight_through: bool) -> Tensor:
         masked = self.masked
-        order = torch.rand(masked.shape, generator=generator, device=masked.device).masked_fill(~masked, 2.0)
+        order = draws.rand(masked.shape, masked.device, generator).masked_fill(~masked, 2.0)
         rank = order.argsort(1).argsort(1)
         chosen = masked & (rank < self.count[:, None])
         clean = _draw_rows(self.log_probs, generator, straight_through=straight_through)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from seiko import shares, tree
+from seiko import draws, shares, tree
 from seiko.chain import rollout
 from seiko.distributions import Distribution
 from seiko.errors import ParameterError
@@ -111,8 +111,8 @@ class DiffusionChain(nn.Module):
         (SDEdit, Meng et al. 2022, arXiv 2108.01073, as a move of a search).
         """
         first = next(tree.leaves(clean))
-        least, most, shape = self.num_steps // 2, self.num_steps, (len(first),)
-        steps = torch.randint(least, most, shape, generator=generator, device=first.device)
+        least, shape = self.num_steps // 2, (len(first),)
+        steps = draws.randint(least, self.num_steps, shape, first.device, generator)
         for step in steps.unique().tolist():
             chosen = (steps == step).nonzero()[:, 0]
             given = None if condition is None else tree.index(condition, chosen)
@@ -131,7 +131,7 @@ class DiffusionChain(nn.Module):
     def corrupted(self, data: State, generator: torch.Generator | None = None) -> tuple[State, Tensor]:
         """Data noised to a random step each, and the steps, [batch]."""
         first = next(tree.leaves(data))
-        step = torch.randint(self.num_steps, (len(first),), generator=generator, device=first.device)
+        step = draws.randint(0, self.num_steps, (len(first),), first.device, generator)
         return self.corrupt(data, step, generator), step
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from seiko import draws
 from seiko.chains.base import DiffusionChain
 from seiko.chains.masked import Absorbing, Masked, Uniform, uniform_step
 from seiko.distributions import Categorical, Reveal
@@ -129,7 +130,7 @@ class Clamped:
             clean = torch.nn.functional.pad(data, (0, noisy.shape[-1] - data.shape[-1]))
             return torch.where(given[:, None], clean, noisy)
         noise = self.initial(len(data), data).sample(generator)
-        changed = torch.rand(data.shape[:2], generator=generator, device=data.device)
+        changed = draws.rand(data.shape[:2], data.device, generator)
         changed = changed < self.process.time(step, data)[:, None]
         return torch.where(changed[..., None], noise, data)
 
@@ -140,7 +141,7 @@ class Clamped:
         return torch.where(wrong, first, data)
 
     def _mask_free(self, data: Tensor, step: Tensor, generator: torch.Generator | None) -> Tensor:
-        order = torch.rand((len(data), self.length), generator=generator, device=data.device)
+        order = draws.rand((len(data), self.length), data.device, generator)
         rank = order.masked_fill(self.given.to(data.device), 2.0).argsort(1).argsort(1)
         hidden = (rank >= self._done.to(data.device)[step][:, None]) & (rank < self.num_free)
         rows = torch.nn.functional.pad(data, (0, self.kinds + 1 - data.shape[-1]))

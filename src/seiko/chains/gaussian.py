@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from seiko import draws
 from seiko.chains.base import level
 from seiko.distributions import Gaussian
 from seiko.errors import DeterministicChainError, ParameterError
@@ -88,11 +89,6 @@ def _noised(data: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor
     return alpha * data + sigma * noise
 
 
-def _randn_like(data: Tensor, generator: torch.Generator | None) -> Tensor:
-    source = data.device if generator is None else generator.device
-    return torch.randn(data.shape, generator=generator, dtype=data.dtype, device=source).to(data.device)
-
-
 class _GaussianTraining(ABC):
     """Corruption and denoising loss of a process with ``alpha_sigma``, ``prediction`` and ``event_shape``."""
 
@@ -105,7 +101,7 @@ class _GaussianTraining(ABC):
 
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``alpha * data + sigma * noise`` at `step`, [batch, *event]."""
-        return _noised(data, _randn_like(data, generator), *self.alpha_sigma(step, data))
+        return _noised(data, draws.randn_like(data, generator), *self.alpha_sigma(step, data))
 
     def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:
         """Squared error of the prediction, mean over coordinates, [batch] (Ho et al. 2020, Eq. 14)."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seiko import tree
+from seiko import draws, tree
 from seiko.chains.base import level
 from seiko.chains.graph_steps import AffineSteps, GraphNoise, Solver
 from seiko.distributions import Gaussian, Product
@@ -206,12 +206,12 @@ class GraphSDEChain(nn.Module):
         """Data noised to a random time each."""
         given: Any = data
         nodes = given["nodes"]
-        time = torch.rand(len(nodes), generator=generator, dtype=nodes.dtype) * (1 - 1e-4) + 1e-4
-        time, free = time.to(nodes.device), self._free(len(nodes), condition, nodes)
+        time = draws.rand((len(nodes),), nodes.device, generator, nodes.dtype) * (1 - 1e-4) + 1e-4
+        free = self._free(len(nodes), condition, nodes)
         noised, drawn = {}, {}
         for name, noise in self.process.noises.items():
             leaf = given[name]
-            draw = torch.randn(leaf.shape, generator=generator, dtype=leaf.dtype).to(leaf) * free[name]
+            draw = draws.randn_like(leaf, generator) * free[name]
             alpha, sigma = noise.levels(time, leaf)
             noised[name], drawn[name] = alpha * leaf + sigma * draw, draw
         return Noised(noised, drawn, time)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from seiko import draws
 from seiko.chain import rollout
 from seiko.distributions import categorical_kl, gumbel
 from seiko.errors import ParameterError, ShapeError
@@ -258,7 +259,7 @@ class LeftToRight(nn.Module):
         clean = clean[:, : self.num_steps]
         lengths = self._lengths(clean)
         halvings = lengths.double().log2().long().clamp_min(1)
-        share = torch.rand(lengths.shape, generator=generator, device=clean.device)
+        share = draws.rand(lengths.shape, clean.device, generator)
         level = (share * halvings).long() + 1
         kept = lengths - (lengths >> level).clamp_min(1)
         same = nn.functional.one_hot(clean.clamp_max(self.network.kinds - 1), self.network.kinds).bool()

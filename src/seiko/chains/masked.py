@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seiko import draws
 from seiko.chains.base import level
 from seiko.distributions import Categorical, Reveal
 from seiko.errors import ParameterError
@@ -92,7 +93,7 @@ class Masked:
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Mask all but the number of positions revealed before `step`, chosen uniformly."""
         shape = (len(data), self.length)
-        rank = torch.rand(shape, generator=generator, device=data.device).argsort(1)
+        rank = draws.rand(shape, data.device, generator).argsort(1)
         masked = rank >= self._done.to(data.device)[step][:, None]
         return _mask(data, masked, self.kinds)
 
@@ -156,7 +157,7 @@ class Absorbing:
 
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Mask every position independently with probability m_k."""
-        uniform = torch.rand(data.shape[:2], generator=generator, device=data.device)
+        uniform = draws.rand(data.shape[:2], data.device, generator)
         masked = uniform < self._masked_share.to(data.device)[step][:, None]
         return _mask(data, masked, self.kinds)
 
@@ -208,8 +209,8 @@ class Uniform:
     def corrupt(self, data: Tensor, step: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Replace each position by a uniform kind with probability 1 - a_k."""
         shape = data.shape[:2]
-        keep = torch.rand(shape, generator=generator, device=data.device) < self._kept.to(data)[step][:, None]
-        other = torch.randint(self.kinds, shape, generator=generator, device=data.device)
+        keep = draws.rand(shape, data.device, generator) < self._kept.to(data)[step][:, None]
+        other = draws.randint(0, self.kinds, shape, data.device, generator)
         return torch.where(keep[..., None], data, torch.nn.functional.one_hot(other, self.kinds).to(data))
 
     def loss(self, prediction: Tensor, data: Tensor, state: Tensor, step: Tensor) -> Tensor:

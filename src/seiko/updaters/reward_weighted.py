@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from seiko import draws
 from seiko.chain import C, Chain, SupportsLoss, fork, frozen
 from seiko.chains.base import DiffusionChain
 from seiko.chains.clean import as_diffusion
@@ -253,7 +254,7 @@ class RewardWeighted:
             return student.loss(*chosen, own).mean() - self.baseline * less  # type: ignore[attr-defined]
 
         while True:
-            drawn = [torch.multinomial(weights, self.batch_size, replacement=True, generator=generator)]
+            drawn = [draws.rows(weights, self.batch_size, generator)]
             if teacher is not None:
                 drawn.append(torch.randint(len(weights), (self.batch_size,), generator=generator))
             yield partial(loss, drawn)

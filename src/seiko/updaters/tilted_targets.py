@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seiko import shares, tree
+from seiko import draws, shares, tree
 from seiko.chains.base import DiffusionChain
 from seiko.chains.clean import clean_of, expected_data
 from seiko.chains.posterior import corruption_log_prob
@@ -84,7 +84,7 @@ class TiltedTargets:
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Rows of the pool, half by weight and half evenly, [count]."""
-        return torch.multinomial(self.weights + 1, count, replacement=True, generator=generator)
+        return draws.rows(self.weights + 1, count, generator)
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
         """Numbers of noised states, each once before any comes again, [size]; without end."""
