@@ -16,7 +16,7 @@ import torch
 from seiko import Campaign, methods, run, zoo
 from seiko.benchmark.tasks.images import pixel_settings
 from seiko.campaign import CallableFeedback
-from seiko.domains.image_format import save_images
+from seiko.domains.image_format import contact_sheet, save_images
 from seiko.oracles.image_properties import colourfulness
 from seiko.proposers.online import load_chain
 from seiko.proposers.sampling import draw_designs
@@ -43,6 +43,7 @@ def main(folder: Path, *, queries: int = QUERIES, **settings: object) -> None:
     for name, model in (("before", chain), ("after", tuned)):
         icons = draw_designs(model, domain, queries, torch.Generator().manual_seed(1))
         save_images(folder / name, icons)
+        contact_sheet(icons).save(folder / f"{name}.png")
         mean = sum(map(colourfulness, icons)) / len(icons)
         print(f"{name}: colourfulness {mean:.1f}, diversity {domain.metrics['diversity'](icons):.3f}")
     save_images(folder / "best", [trial.design for trial in campaign.best(12)])

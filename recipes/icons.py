@@ -29,7 +29,7 @@ from seiko.chain import sample
 from seiko.chains import DiffusionChain
 from seiko.checkpoints import load_weights, tensors_to_bytes, write_atomically
 from seiko.domains.image import pixel_diversity
-from seiko.domains.image_format import ImageFormat, pillow, to_png
+from seiko.domains.image_format import ImageFormat, contact_sheet, to_png
 from seiko.oracles.image_properties import colourfulness, contrast, jpeg_size
 from seiko.pretraining import Pretraining, averaged_weights, pretrain
 from seiko.typing import State
@@ -166,15 +166,6 @@ def train(name: str, data: Path, work: Path, device: str = "cpu") -> None:
     )
 
 
-def grid(images: list[Any], columns: int = 12, factor: int = 2) -> Any:
-    """Images side by side, enlarged."""
-    width, height = images[0].size
-    sheet = pillow().new(images[0].mode, (columns * width, -(-len(images) // columns) * height), 255)
-    for place, image in enumerate(images):
-        sheet.paste(image, (place % columns * width, place // columns * height))
-    return sheet.resize((sheet.width * factor, sheet.height * factor), 0)
-
-
 def described(images: list[Any]) -> dict[str, float]:
     """Means of what the card compares."""
     measures = {"colourfulness": colourfulness, "contrast": contrast, "JPEG size / kB": jpeg_size}
@@ -219,7 +210,7 @@ def export(name: str, data: Path, work: Path) -> None:
         "recipe": "recipes/icons.py",
     }
     folder = PACKAGE / "zoo" / name
-    write_atomically(folder / "samples.png", to_png(grid(images[:96])))
+    write_atomically(folder / "samples.png", to_png(contact_sheet(images[:96])))
     write_card(folder, weights, card, card_text(card))
 
 

@@ -73,6 +73,7 @@ def test_colourful_icons_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     example.main(tmp_path / "run", **options)
     assert len(list((tmp_path / "run" / "after").glob("*.png"))) == 4
     assert len(list((tmp_path / "run" / "best").glob("*.png"))) == 12
+    assert {"before.png", "after.png"} <= {path.name for path in (tmp_path / "run").iterdir()}
     first = capsys.readouterr().out.splitlines()[-2:]
     assert first[0].startswith("before: colourfulness")
     example.main(tmp_path / "run", **options)  # nothing is left to ask, and nothing is learned again

@@ -198,6 +198,21 @@ def save_images(folder: Path | str, images: Sequence[Image]) -> list[Path]:
     return paths
 
 
+def contact_sheet(images: Sequence[Image], columns: int = 12, factor: int = 2) -> Image:
+    """Images of one size side by side, row by row, enlarged by whole pixels.
+
+    Example:
+        >>> from PIL import Image
+        >>> contact_sheet([Image.new("RGB", (32, 32))] * 5, columns=3).size
+        (192, 128)
+    """
+    width, height = images[0].size
+    sheet = pillow().new(images[0].mode, (columns * width, -(-len(images) // columns) * height), "white")
+    for place, image in enumerate(images):
+        sheet.paste(image, (place % columns * width, place // columns * height))
+    return sheet.resize((sheet.width * factor, sheet.height * factor), 0)
+
+
 def load_images(folder: Path | str, form: ImageFormat | None = None) -> list[Image]:
     """The PNG files of a folder in the order of their names.
 
