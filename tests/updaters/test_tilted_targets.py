@@ -151,6 +151,18 @@ def test_what_is_foretold_has_the_weights_mean_and_their_mean_with_the_value_wha
     assert torch.isfinite(log_linear(value.float(), single, (single + 1) / 2)).all()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.03])
+def test_a_value_far_from_all_others_is_no_trouble(share):
+    for seed in range(20):
+        source = generator(seed)
+        value = torch.randn(200, generator=source)
+        value[torch.rand(200, generator=source) < share] = 1e4
+        value[0] = 1e3
+        weight = (torch.rand(200, generator=source) < 0.05) * 50.0
+        found = log_linear(value, weight, (weight + 1) / 2)
+        assert torch.isfinite(found).all() and found.dtype == value.dtype
+
+
 def test_a_row_is_told_of_samples_with_its_own_condition_only():
     points = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 5, 0], [0, 6, 0]], dtype=torch.float64)
     weights = torch.tensor([0.1, 1.9, 1, 1], dtype=torch.float64)

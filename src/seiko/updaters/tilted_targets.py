@@ -184,18 +184,19 @@ def log_linear(value: Tensor, weight: Tensor, rate: Tensor) -> Tensor:
     Its maximum has ``E[foretold] = E[weight]`` and ``E[foretold value] = E[weight value]``, for any law.
     """
     known = torch.isfinite(value)
-    value, weight, rate = value[known], weight[known], rate[known]
+    like, (value, weight, rate) = value, (part[known].double() for part in (value, weight, rate))
     if len(value) < LEAST_ROWS or not weight.any():
-        return value.new_zeros(2)
+        return like.new_zeros(2)
     centre, spread = value.mean(), value.std().clamp_min(1e-6)
     design = torch.stack([torch.ones_like(value), (value - centre) / spread], 1)
     found = torch.stack([(weight / rate).sum().log() - (1 / rate).sum().log(), value.new_zeros(())])
     for _ in range(50):
         mean = (design @ found).clamp_max(LARGEST).exp()
         slope = design.T @ ((weight - mean) / rate)
-        curve = (design.T * (mean / rate)) @ design + 1e-6 * torch.eye(2).to(value)
+        curve = (design.T * (mean / rate)) @ design
+        curve += (1e-9 * curve.trace() + 1e-6) * torch.eye(2).to(value)  # one row may outweigh all others
         found = found + torch.linalg.solve(curve, slope).clamp(-1, 1)
-    return torch.stack([found[1] / spread, found[0] - found[1] * centre / spread])
+    return torch.stack([found[1] / spread, found[0] - found[1] * centre / spread]).to(like)
 
 
 def _groups(condition: Condition, num_rows: int) -> Tensor:
