@@ -151,16 +151,12 @@ def test_what_is_foretold_has_the_weights_mean_and_their_mean_with_the_value_wha
     assert torch.isfinite(log_linear(value.float(), single, (single + 1) / 2)).all()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.03])
-def test_a_value_far_from_all_others_is_no_trouble(share):
-    for seed in range(20):
-        source = generator(seed)
-        value = torch.randn(200, generator=source)
-        value[torch.rand(200, generator=source) < share] = 1e4
-        value[0] = 1e3
-        weight = (torch.rand(200, generator=source) < 0.05) * 50.0
-        found = log_linear(value, weight, (weight + 1) / 2)
-        assert torch.isfinite(found).all() and found.dtype == value.dtype
+@pytest.mark.parametrize("count", [30, 100, 290])
+def test_one_row_that_outweighs_all_others_is_no_trouble(count):
+    value = torch.zeros(count).index_fill(0, torch.tensor(0), 50.0)
+    weight = (3 * value).softmax(0) * count
+    found = log_linear(value, weight, (weight + 1) / 2)
+    assert torch.isfinite(found).all() and found.dtype == value.dtype
 
 
 def test_a_row_is_told_of_samples_with_its_own_condition_only():
