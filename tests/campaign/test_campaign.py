@@ -192,6 +192,7 @@ def test_finish_in_the_middle_then_go_on(tmp_path):
 def test_status_says_what_to_do(tmp_path):
     campaign = world.create(tmp_path, budget=3, name="first")
     assert campaign.status().next_action == "Ask for the next designs; 3 queries are left."
+    assert str(campaign.status()).endswith("0 rounds; no reading yet")
     trials = campaign.ask()
     assert campaign.status().next_action == "Tell the readings of 3 pending trials: 0, 1, 2."
     campaign.tell({0: 1.0, 1: Observation.failed("x"), 2: Observation.infeasible("y")})
@@ -202,6 +203,7 @@ def test_status_says_what_to_do(tmp_path):
     assert status.next_action.startswith("Call finish()")
     campaign.finish()
     assert campaign.status().next_action.startswith("Nothing")
+    assert str(campaign.status()).startswith("3 of 3 queries in 1 rounds; best ")
 
 
 def test_drawings_are_stored_with_the_trials(tmp_path):

@@ -71,6 +71,13 @@ class CampaignStatus:
     budget_used: float
     budget_left: float
 
+    def __str__(self) -> str:
+        """One line, for a progress print."""
+        best = "no reading yet"
+        if self.best_value is not None:
+            best = f"best {self.best_value:.6g} (trial {self.best_id})"
+        return f"{self.queries_used} of {self.budget} queries in {self.num_rounds} rounds; {best}"
+
 
 def read_status(location: str | os.PathLike[str]) -> CampaignStatus:
     """Where a campaign stands.
