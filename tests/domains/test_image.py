@@ -11,6 +11,7 @@ from seiko.domains.image import image_domain
 from seiko.domains.image_format import (
     PROMPT,
     ImageFormat,
+    contact_sheet,
     from_png,
     image_key,
     load_images,
@@ -138,6 +139,18 @@ def test_features_are_the_same_a_row_at_a_time():
 
 
 # ------------------------------------------------------------------------------------------------- the folder
+
+
+def test_a_contact_sheet_has_every_image_in_its_place():
+    designs = _designs(5)
+    sheet = np.asarray(contact_sheet(designs, columns=3, factor=2))
+    assert sheet.shape == (2 * 2 * 6, 3 * 2 * 8, 3)
+    for place, design in enumerate(designs):
+        top, left = place // 3 * 12, place % 3 * 16
+        assert (sheet[top : top + 12 : 2, left : left + 16 : 2] == np.asarray(design)).all()
+    assert (sheet[12:, 32:] == 255).all()
+    with pytest.raises(ParameterError, match="at least one image"):
+        contact_sheet([])
 
 
 def test_a_folder_of_images_comes_back(tmp_path):

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from seiko.chain import Chain
-from seiko.chains.base import DiffusionChain
 from seiko.chains.clamped import Clamped
 from seiko.chains.clean import as_diffusion, unknown_part
 from seiko.chains.gaussian import _GaussianTraining
@@ -80,9 +79,8 @@ def _clamped(process: Clamped, state: Tensor, data: Tensor, step: Tensor) -> Ten
     return corruption_log_prob(process.process, state, data, step)
 
 
-def check_posterior(chain: Chain) -> DiffusionChain:
-    """The chain itself; ParameterError unless `corruption_log_prob` knows it."""
-    known = as_diffusion(chain)
-    if part := unknown_part(corruption_log_prob, known.process):
+def check_posterior(chain: Chain) -> None:
+    """Raise ParameterError unless `corruption_log_prob` knows this kind of chain."""
+    part = unknown_part(corruption_log_prob, as_diffusion(chain).process)
+    if part is not None:
         raise _unknown(part)
-    return known

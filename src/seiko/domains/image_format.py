@@ -201,11 +201,16 @@ def save_images(folder: Path | str, images: Sequence[Image]) -> list[Path]:
 def contact_sheet(images: Sequence[Image], columns: int = 12, factor: int = 2) -> Image:
     """Images of one size side by side, row by row, enlarged by whole pixels.
 
+    Raises:
+        ParameterError: If there is no image.
+
     Example:
         >>> from PIL import Image
         >>> contact_sheet([Image.new("RGB", (32, 32))] * 5, columns=3).size
         (192, 128)
     """
+    if not images:
+        raise ParameterError("A contact sheet needs at least one image; got none.")
     width, height = images[0].size
     sheet = pillow().new(images[0].mode, (columns * width, -(-len(images) // columns) * height), "white")
     for place, image in enumerate(images):
