@@ -30,6 +30,7 @@ from seiko.surrogates.gp import GaussianProcess, KernelName
 from seiko.updaters.backprop import RewardBackprop
 from seiko.updaters.base import ShareOfEntropy, Updater
 from seiko.updaters.reward_weighted import RewardWeighted
+from seiko.updaters.soft_q import SoftQ
 
 Design = TypeVar("Design")
 Mutate = Callable[[Any, np.random.Generator], Any]
@@ -145,6 +146,11 @@ def greedy(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineT
     return replace(method, select="acquisition") if method.select == "thompson" else method
 
 
+def soft_q(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
+    """Soft Q: `greedy` with the climb of SQDF, one reparameterised step at a time; see `SoftQ`."""
+    return greedy(chain, domain, **({"updater": SoftQ()} | settings))
+
+
 def non_adaptive(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
     """Non-adaptive: all queries are samples of the pre-trained chain; then one fine-tuning, no optimism."""
     return greedy(chain, domain, **({"select": "samples", "adapt": "finally"} | settings))
@@ -227,7 +233,6 @@ def guidance(
     domain: Domain[Design],
     *,
     surrogate: Surrogate | None = None,
-    kl_target: float | None = DEFAULT_KL_TARGET,
     **settings: Any,
 ) -> Guidance[Design]:
     """Guidance: the frozen chain leans along the gradient of a regressor on the told data; no optimism.
@@ -236,12 +241,10 @@ def guidance(
         chain: The pre-trained chain.
         domain: What its states are; it must have soft features.
         surrogate: `default_surrogate` if None.
-        kl_target: Wanted KL to the pre-trained chain in nats; None to give `kl_weight` itself.
-        **settings: Of `Guidance`.
+        **settings: Of `Guidance`; `kl_target` is that of `default_settings` where none is given.
     """
-    return Guidance(
-        chain, domain, surrogate=surrogate or default_surrogate(domain), kl_target=kl_target, **settings
-    )
+    options = {"kl_target": default_settings(chain, domain)["kl_target"]} | settings
+    return Guidance(chain, domain, surrogate=surrogate or default_surrogate(domain), **options)
 
 
 def tempered_smc(
@@ -250,7 +253,6 @@ def tempered_smc(
     *,
     exploration: float = 1.0,
     surrogate: Surrogate | None = None,
-    kl_target: float | None = DEFAULT_KL_TARGET,
     **settings: Any,
 ) -> TemperedSMC[Design]:
     """Tempered SMC: particles of the frozen chain tilted by ``mean + exploration * std``, without training.
@@ -262,20 +264,16 @@ def tempered_smc(
         domain: What its states are.
         exploration: Multiplier of the surrogate's standard deviation, >= 0.
         surrogate: `default_surrogate` if None.
-        kl_target: Wanted KL to the pre-trained chain in nats; None to give `kl_weight` itself.
-        **settings: Of `TemperedSMC`.
+        **settings: Of `TemperedSMC`; `kl_target` is that of `default_settings` where none is given.
     """
     has_gradient = domain.soft_features is not None and can_look_ahead(chain)
     options: dict[str, Any] = {
         "acquisition": UpperConfidenceBound(exploration),
         "proposal": "guided" if has_gradient else "chain",
+        "kl_target": default_settings(chain, domain)["kl_target"],
     }
     return TemperedSMC(
-        chain,
-        domain,
-        surrogate=surrogate or default_surrogate(domain),
-        kl_target=kl_target,
-        **(options | settings),
+        chain, domain, surrogate=surrogate or default_surrogate(domain), **(options | settings)
     )
 
 
@@ -290,4 +288,5 @@ METHODS: Mapping[str, Callable[..., Proposer[Any]]] = {
     "best_of_n": best_of_n,
     "guidance": guidance,
     "tempered_smc": tempered_smc,
+    "soft_q": soft_q,
 }

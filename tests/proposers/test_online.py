@@ -35,7 +35,7 @@ from seiko.records import History, Trial, TrialState
 from seiko.surrogates import BootstrapEnsemble, GaussianProcess, LastLayerLinear
 from seiko.surrogates.feasibility import FeasibilityModel
 from seiko.testing import check_proposer
-from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted
+from seiko.updaters import PolicyGradient, RewardBackprop, RewardWeighted, SoftQ
 from seiko.updaters.base import ShareOfEntropy, UpdateReport
 from seiko.zoo.molecule_tokens import build
 from seiko.zoo.sequences import uniform_sequences
@@ -46,6 +46,10 @@ OPTIONS = dict.fromkeys(methods.METHODS, QUICK) | {
     "random": {},
     "best_of_n": {"pool_size": 40},
     "guidance": {"pool_size": 40, "surrogate": LastLayerLinear(), "measure_samples": 16},
+    "soft_q": {
+        "updater": SoftQ(num_iterations=2, num_paths=8, batch_size=8, measure_samples=8),
+        "pool_size": 40,
+    },
     "tempered_smc": {"pool_size": 40, "surrogate": LastLayerLinear(), "num_particles": 40},
 }
 
@@ -63,7 +67,7 @@ def some_words(n: int) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(methods.METHODS))
 def test_every_named_method_obeys_the_protocol(name):
-    domain = SOFT_WORDS if name == "guidance" else WORDS
+    domain = SOFT_WORDS if name in ("guidance", "soft_q") else WORDS
     check_proposer(
         lambda: methods.METHODS[name](materials()[0], domain, **OPTIONS[name]),
         domain,

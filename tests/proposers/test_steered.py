@@ -13,6 +13,7 @@ from benchmark_world import SOFT_WORDS, TASK, WORDS, materials, reward
 from chain_families import PaddedGaussians
 from seiko import methods
 from seiko.benchmark import run_method
+from seiko.domains.sequence import DNA, SequenceSpace, sequence_domain
 from seiko.errors import ParameterError, WeightsError
 from seiko.proposers.base import SupportsFinalDesigns
 from seiko.proposers.guidance import Guidance
@@ -22,6 +23,7 @@ from seiko.proposers.tempered_smc import TemperedSMC
 from seiko.records import History, Trial, TrialState
 from seiko.surrogates import LastLayerLinear
 from seiko.testing import check_proposer
+from seiko.zoo.sequences import uniform_sequences
 
 QUICK = {"surrogate": LastLayerLinear(), "pool_size": 60, "kl_target": 1.0}
 MAKERS = {
@@ -104,6 +106,17 @@ def test_what_has_no_reward_is_avoided(name):
         return sum(word.startswith("a") for word in asked) / 20
 
     assert share(told(60, infeasible="a")) < share(told(60))
+
+
+@pytest.mark.parametrize("made", [methods.guidance, methods.tempered_smc])
+def test_the_named_methods_aim_at_what_suits_the_chain(made):
+    space = SequenceSpace(DNA, 10)
+    one = made(uniform_sequences(space), sequence_domain(space), pool_size=40)
+    readings = {"A" * 10: 1.0, "C" * 10: 0.0, "ACGTACGTAC": 0.3}
+    trials = [Trial(i, 0, d, d, TrialState.COMPLETE, y) for i, (d, y) in enumerate(readings.items())]
+    report = one.propose(History(tuple(trials)), 0, resume={}, generator=generator()).report
+    assert report["kl/pretrained_nats"] == pytest.approx(0.45 * 10 * math.log(4), rel=0.1)
+    assert made(materials()[0], SOFT_WORDS).kl_target == 4.0
 
 
 @pytest.mark.parametrize("name", MAKERS)

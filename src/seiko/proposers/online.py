@@ -31,7 +31,16 @@ from seiko.proposers.scoring import Score, calibration, fit_score, predict
 from seiko.records import History
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel
-from seiko.updaters.base import KLPenalty, KLTarget, Objective, ShareOfEntropy, Updater, UpdateReport
+from seiko.updaters.base import (
+    KLPenalty,
+    KLTarget,
+    Objective,
+    ShareOfEntropy,
+    Updater,
+    UpdateReport,
+    check_kl_target,
+    kl_target_nats,
+)
 
 Design = TypeVar("Design")
 WEIGHTS = "chain.safetensors"
@@ -123,8 +132,7 @@ class OnlineFineTuner(Generic[Design]):
         KLPenalty(self.chain, self.kl_weight_pretrained)
         if not isinstance(weight, str):
             KLPenalty(self.chain, weight, "previous")
-        if self.kl_target is not None and not isinstance(self.kl_target, ShareOfEntropy):
-            KLTarget(self.kl_target)
+        check_kl_target(self.kl_target)
         for name, least in (("pool_size", 1), ("num_generations", 0), ("generation_size", 1)):
             if getattr(self, name) < least:
                 raise ParameterError(f"`{name}` must be an integer >= {least}; got {getattr(self, name)!r}.")
@@ -215,10 +223,9 @@ class OnlineFineTuner(Generic[Design]):
     @cached_property
     def _target(self) -> KLTarget | None:
         """The target, to the pre-trained chain unless that has no weight."""
+        nats = kl_target_nats(self.kl_target, self.chain, self.domain.condition)
         name = "pretrained" if self.kl_weight_pretrained > 0 else "previous"
-        if isinstance(self.kl_target, ShareOfEntropy):
-            return KLTarget(self.kl_target.nats(self.chain, self.domain.condition), name)
-        return None if self.kl_target is None else KLTarget(self.kl_target, name)
+        return None if nats is None else KLTarget(nats, name)
 
     def _choose(
         self,

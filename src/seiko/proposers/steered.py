@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
@@ -22,7 +23,7 @@ from seiko.proposers.scoring import Score, calibration, fit_score, predict
 from seiko.records import History
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.feasibility import FeasibilityModel
-from seiko.updaters.base import KLPenalty, KLTarget
+from seiko.updaters.base import KLPenalty, ShareOfEntropy, check_kl_target, kl_target_nats
 
 Design = TypeVar("Design")
 STEERING = "steering.json"
@@ -55,8 +56,8 @@ class SteeredChain(ABC, Generic[Design]):
             "samples" queries plain new samples of the steered chain.
         kl_weight: In reward units per nat; the guidance scale is one over it. With a target only the start of
             the search, in spreads of the readings.
-        kl_target: Wanted KL to the pre-trained chain in nats, for which the scale is searched in every round;
-            None keeps `kl_weight`.
+        kl_target: Wanted KL to the pre-trained chain, in nats or as a share of its entropy, for which the
+            scale is searched in every round; None keeps `kl_weight`.
         pool_size: Samples drawn to choose from.
         diversity: See `diverse_batch`.
         feasibility: Model of the probability that a design has a reward, learned from infeasible readings.
@@ -73,7 +74,7 @@ class SteeredChain(ABC, Generic[Design]):
     acquisition: Acquisition = Mean()
     select: Literal["samples", "acquisition"] = "acquisition"
     kl_weight: float = 1.0
-    kl_target: float | None = None
+    kl_target: float | ShareOfEntropy | None = None
     pool_size: int = 1000
     diversity: float = 0.5
     feasibility: FeasibilityModel = FeasibilityModel()
@@ -85,8 +86,7 @@ class SteeredChain(ABC, Generic[Design]):
         KLPenalty(self.chain, self.kl_weight)
         if not self.kl_weight > 0:
             raise ParameterError(f"`kl_weight` must be > 0; got {self.kl_weight!r}.")
-        if self.kl_target is not None:
-            KLTarget(self.kl_target)
+        check_kl_target(self.kl_target)
         if self.pool_size < 1:
             raise ParameterError(f"`pool_size` must be an integer >= 1; got {self.pool_size!r}.")
 
@@ -154,6 +154,10 @@ class SteeredChain(ABC, Generic[Design]):
             generator=generator,
         )
 
+    @cached_property
+    def _target(self) -> float | None:
+        return kl_target_nats(self.kl_target, self.chain, self.domain.condition)
+
     def _scale(
         self,
         score: Score[Design],
@@ -170,13 +174,13 @@ class SteeredChain(ABC, Generic[Design]):
             tried[scale] = self.steer(score, scale).divergence(draws)
             return tried[scale]
 
-        if self.kl_target is None:
+        if self._target is None:
             scale = 1 / self.kl_weight
             return scale, divergence(scale)
         values = torch.tensor([trial.value for trial in history.complete], dtype=torch.float64)
         spread = float(values.std(unbiased=False)) or 1.0
         start = _last_scale(resume) or 1 / (self.kl_weight * spread)
-        scale = solve_scale(divergence, self.kl_target, start=start)
+        scale = solve_scale(divergence, self._target, start=start)
         return scale, tried[scale]
 
     def _pool(

@@ -104,6 +104,21 @@ class ShareOfEntropy:
         return max(self.least, self.share * float(chain.loss(data, given, generator).mean()))
 
 
+def check_kl_target(target: float | ShareOfEntropy | None) -> None:
+    """Raise `ParameterError` if it is a number that no divergence can be kept at."""
+    if target is not None and not isinstance(target, ShareOfEntropy):
+        KLTarget(target)
+
+
+def kl_target_nats(
+    target: float | ShareOfEntropy | None,
+    chain: Chain,
+    condition: Callable[[int, torch.Generator | None], Condition],
+) -> float | None:
+    """A wanted divergence in nats; a share of the entropy is one of this chain's."""
+    return target.nats(chain, condition) if isinstance(target, ShareOfEntropy) else target
+
+
 @dataclass(frozen=True)
 class Objective:
     """``E[value(s_K)] - multiplier * sum_j weight_j KL(p || reference_j)``, to be maximised.

@@ -51,6 +51,7 @@ CLONING: tuple[Constraint, ...] = (
 GENETIC: dict[str, dict[str, Any]] = {
     "tf-binding": {"mutation_rate": 1.0, "crossover_rate": 0.0},
     "rna": {"mutation_rate": 1.0, "crossover_rate": 0.5},
+    "promoters": {"mutation_rate": 1.0, "crossover_rate": 0.5},
 }
 """The best of a grid for the genetic algorithm on development tasks, by kind; see docs/tuning.md."""
 
