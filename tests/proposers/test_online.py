@@ -139,6 +139,7 @@ def test_a_restart_draws_the_same_pools_of_the_pretrained_chain():
                 generator=torch.Generator().manual_seed(count),
             )
             resume = proposal.artifacts
+            assert 0.1 < proposal.report["kl/weighted_nats"] < 1.01  # the target, or what tempering leaves
         return resume[WEIGHTS]
 
     fresh = lambda: methods.seiko_ucb(  # noqa: E731

@@ -212,6 +212,15 @@ def drawn_pools(monkeypatch):
     return sizes
 
 
+def test_the_divergence_of_weighted_samples_is_told_where_the_target_is_of_these():
+    problem = masked_problem(4)
+    objective = Objective(problem.value, (KLPenalty(frozen(problem.pretrained), 0.5),), target=KLTarget(0.8))
+    for where, nats in {"pretrained": pytest.approx(0.8), "current": None}.items():
+        updater = replace(PRETRAINED, pools=where, min_effective=0.01)
+        report = updater.update(problem.pretrained, objective, generator=generator())[1]
+        assert report.weighted_nats == nats
+
+
 @pytest.mark.parametrize("likelihood", ["path", "denoising"])
 def test_pretrained_pools_are_drawn_once_for_a_campaign(monkeypatch, likelihood):
     problem, sizes = masked_problem(4), drawn_pools(monkeypatch)

@@ -139,6 +139,16 @@ def test_a_model_too_far_and_one_that_hardly_moves(tmp_path):
     assert any("hardly moved" in f.text for f in round_verdicts(near)[-1].findings)
 
 
+def test_a_target_of_weighted_samples_is_not_one_of_paths(tmp_path):
+    data = told_by(tmp_path / "far", std=1.0, config={"method.arguments": {"kl_target": 1.0}})
+    last = data.rounds[-1]
+    fitted = replace(last, report={**last.report, "kl/pretrained_nats": 2000.0, "kl/weighted_nats": 0.9})
+    held_to = replace(data, rounds=[*data.rounds[:-1], fitted])
+    finding = next(f for f in round_verdicts(held_to)[-1].findings if "The model" in f.text)
+    assert finding.tone == "plain" and "weighted to 0.9 nats (target 1)" in finding.text
+    assert (fitted.round + 1, 0.9) in kl_points(held_to, "pretrained")
+
+
 def test_alike_batches_invalid_samples_and_no_new_best(tmp_path):
     data = told_by(tmp_path / "campaign", std=1.0)
     first, second = data.rounds

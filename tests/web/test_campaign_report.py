@@ -11,13 +11,16 @@ import warnings
 from datetime import UTC, datetime
 
 import pytest
+from PIL import Image
 
 from campaign_pages import EVIL, SVG, Words, attach, begun, domain, score, tell, whole
 from seiko.campaign import Journal
+from seiko.domains.image_format import draw_image
 from seiko.errors import CampaignError
 from seiko.records import Observation
-from seiko.web.campaign_parts import cut, picture
+from seiko.web.campaign_parts import cut
 from seiko.web.campaign_report import write_campaign_report
+from seiko.web.report import picture_of, unsmoothed
 
 NOW = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 ENDINGS = ("png", "svg")
@@ -198,11 +201,14 @@ def test_images_are_drawn_from_the_designs_themselves(tmp_path):
 
 
 def test_drawings():
-    assert picture(SVG.format("x")).startswith("data:image/svg+xml;base64,")
+    assert picture_of(SVG.format("x")).startswith("data:image/svg+xml;base64,")
     image = "data:image/png;base64,iVBORw0KGgo="
-    assert picture(f'<img src="{image}" alt="x">') == image
+    assert picture_of(f'<img src="{image}" alt="x">') == image
     for other in ("", "<b>x</b>", "<img src='x'>", '<img src="https://a/b.png">', f'<img src="{image}"><b>'):
-        assert picture(other) == ""
+        assert picture_of(other) == "" and not unsmoothed(other)
+    small, large = draw_image(Image.new("RGB", (32, 32))), draw_image(Image.new("RGB", (512, 512)))
+    assert picture_of(small).startswith("data:image/png") and picture_of(large).startswith("data:image/png")
+    assert unsmoothed(small) and not unsmoothed(large)
     assert cut("a\x00b\u202ec", 9) == "a b c"
 
 

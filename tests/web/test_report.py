@@ -100,6 +100,15 @@ def test_coverage_and_kl_by_hand():
     assert kl_series(made_up(), "previous") == [(2, 1.0)]
 
 
+def test_a_target_of_weighted_samples_is_not_one_of_paths():
+    report = {"kl/pretrained_nats": 900.0, "kl/weighted_nats": 3.9}
+    run = made_up(kl_pretrained_nats=900.0, rounds=({}, report), final_report=report)
+    assert kl_series(run, "pretrained") == [(1, 3.9), (2, 3.9)]
+    _, second, final = verdicts(run)
+    assert "weighted to 3.9 nats (target 4)" in second.text and "900" not in second.text
+    assert final.tone == "plain" and "weighted to 3.9 nats (target 4)" in final.text
+
+
 @pytest.mark.parametrize(
     ("share", "tone", "words"),
     [(0.62, "look", "overconfident in round 3: 62%"), (0.9, "good", "knew"), (1.0, "plain", "cautious")],

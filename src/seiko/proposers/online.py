@@ -364,4 +364,5 @@ def _named(update: UpdateReport) -> dict[str, float]:
         "update/gradient_norm": update.gradient_norm,
         "kl/multiplier": update.multiplier,
         **kl,
+        **({} if update.weighted_nats is None else {"kl/weighted_nats": update.weighted_nats}),
     }

@@ -208,6 +208,8 @@ class UpdateReport:
         effective_sample_size: Share of the samples that carried the update, in (0, 1].
         gradient_norm: Norm of the last gradient, before clipping.
         multiplier: Factor of the KL weights in the end; where the next round may start.
+        weighted_nats: Divergence of the weighted samples that were fitted to their own law, in nats, where it
+            is this that a target holds; the divergence of paths then says little.
         trace: Numbers of each iteration, for plots.
     """
 
@@ -218,6 +220,7 @@ class UpdateReport:
     effective_sample_size: float
     gradient_norm: float
     multiplier: float
+    weighted_nats: float | None = None
     trace: tuple[Mapping[str, float], ...] = field(default=(), repr=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Literal
@@ -171,6 +171,8 @@ class RewardWeighted:
             effective_sample_size=share,
             trace=trace,
         )
+        if self.pools == "pretrained":
+            report = replace(report, weighted_nats=_divergence(weights))
         return student, report
 
     def _weigh(self, pool: Pool, objective: Objective, multiplier: float) -> tuple[Tensor, float, float]:
@@ -192,8 +194,7 @@ class RewardWeighted:
 
             def divergence(scale: float) -> float:
                 weights = log_weights(scale).softmax(0)
-                terms = torch.special.xlogy(weights, weights * len(weights))
-                return float((terms - torch.where(weights > 0, weights * ratio, 0.0)).sum())
+                return _divergence(weights) - float(torch.where(weights > 0, weights * ratio, 0.0).sum())
 
             multiplier = _solve(lambda scale: divergence(scale) - target.nats, 1e-9, 1e9)
         full = log_weights(multiplier)
@@ -305,6 +306,11 @@ def _begin_at(student: Chain, source: Chain) -> None:
     for parameter, value in zip(student.parameters(), source.parameters(), strict=True):
         if parameter.requires_grad:
             parameter.copy_(value)
+
+
+def _divergence(weights: Tensor) -> float:
+    """``KL(weights || uniform)`` of weights [n] that sum to 1, in nats."""
+    return float(torch.special.xlogy(weights, weights * len(weights)).sum())
 
 
 def _effective_share(log_weights: Tensor) -> float:

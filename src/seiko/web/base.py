@@ -91,9 +91,16 @@ def by_method(results: Iterable[Result]) -> dict[str, list[Result]]:
 
 def kl_series(result: Result, name: str) -> list[tuple[int, float]]:
     """Update (from 1) and KL in nats of each report that has it, the final one included."""
-    found = [(i, report.get(f"kl/{name}_nats")) for i, report in enumerate(result.rounds)]
-    found.append((len(result.rounds), result.final_report.get(f"kl/{name}_nats")))
-    return [(i, float(nats)) for i, nats in found if nats is not None and math.isfinite(float(nats))]
+    found = [report.get(held(report, name)) for report in (*result.rounds, result.final_report)]
+    return [
+        (i, float(nats)) for i, nats in enumerate(found) if nats is not None and math.isfinite(float(nats))
+    ]
+
+
+def held(report: Mapping[str, Any], name: str) -> str:
+    """Under which a report has the divergence from the pre-trained or previous model that a target holds."""
+    weighted = name == "pretrained" and "kl/weighted_nats" in report
+    return "kl/weighted_nats" if weighted else f"kl/{name}_nats"
 
 
 def predicted(result: Result) -> list[Reading]:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from seiko.web.base import held
 from seiko.web.campaign_data import CampaignData, number_in
 from seiko.web.campaign_drawing import (
     BLUE,
@@ -25,10 +26,10 @@ from seiko.web.campaign_drawing import (
 
 def kl_points(data: CampaignData, name: str) -> list[tuple[int, float]]:
     """Divergence in nats of the model that proposed each round; the final model is one round later."""
-    points = [(r.round + 1, r.reported(f"kl/{name}_nats")) for r in data.asked_rounds]
-    last = max((r.round for r in data.asked_rounds), default=-1)
-    points.append((last + 2, number_in(data.final, f"kl/{name}_nats")))
-    return [(number, nats) for number, nats in points if nats is not None]
+    reports = {r.round + 1: r.report for r in data.asked_rounds}
+    reports[max(reports, default=0) + 1] = data.final
+    points = {number: number_in(report, held(report, name)) for number, report in reports.items()}
+    return [(number, nats) for number, nats in points.items() if nats is not None]
 
 
 def draw_kl(axes: Sequence[Axes], data: CampaignData) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from seiko.web.base import label
+from seiko.web.base import held, label
 from seiko.web.campaign_data import ATTACHED, CampaignData, RoundNumbers
 from seiko.web.campaign_drawing import MOST_DRAWN
 from seiko.web.campaign_words import counted, numeral, overview, percent, round_verdicts, with_error
 from seiko.web.figures import svg_of
-from seiko.web.report import picture_of
+from seiko.web.report import picture_of, unsmoothed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,8 +30,6 @@ MOST_REASONS = 8
 MOST_PICTURE = 700_000
 """Larger drawings are left out of the page, in characters."""
 
-_IMAGE = re.compile(r'<img\s[^>]*?src="(data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+)"[^>]*>\s*')
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -43,12 +40,14 @@ class Shown:
         text: The design, or its key where it is no text.
         reading: With its standard error.
         lines: What else there is to say.
+        pixels: Enlarged without smoothing.
     """
 
     picture: str
     text: str
     reading: str
     lines: Sequence[str]
+    pixels: bool
 
 
 def page_parts(
@@ -137,7 +136,7 @@ def _line(number: RoundNumbers, tone: str) -> dict[str, Any]:
             numeral(number.best["value"] if number.best else None),
             percent(feasible.value) if feasible else "–",
             f"{number.diversity:.2f}" if number.diversity is not None else "–",
-            numeral(number.reported("kl/pretrained_nats")),
+            numeral(number.reported(held(number.report, "pretrained"))),
             percent(told.coverage.value) if told else "–",
             f"{told.ranking:.2f}".replace("-", "−") if told and told.ranking is not None else "–",
         ],
@@ -164,19 +163,14 @@ def _shown(row: Mapping[str, Any], drawing: str, image: str) -> Shown:
         lines.append(f"predicted {with_error(row['predicted_mean'], row['predicted_std'])}")
     if row["note"]:
         lines.append(cut(row["note"], 80))
-    drawn = picture(drawing) or image
+    drawn = picture_of(drawing) or image
     return Shown(
         drawn if len(drawn) <= MOST_PICTURE else "",
         cut(text, 140),
         with_error(row["value"], row["noise_std"]),
         lines,
+        unsmoothed(drawing),
     )
-
-
-def picture(drawing: str) -> str:
-    """The data address of an SVG drawing, or of the one image that a fragment is; "" for anything else."""
-    found = _IMAGE.fullmatch(drawing.strip())
-    return found[1] if found else picture_of(drawing)
 
 
 def _image_address(media_type: str, content: bytes) -> str:

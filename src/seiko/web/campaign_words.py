@@ -8,7 +8,7 @@ from typing import Literal
 
 from seiko.web.campaign_data import ATTACHED, CampaignData, RoundNumbers
 from seiko.web.campaign_numbers import Calibration
-from seiko.web.verdicts import surrogate_in_words
+from seiko.web.verdicts import fitted, surrogate_in_words
 
 Tone = Literal["good", "look", "plain"]
 ENOUGH = 5
@@ -165,9 +165,11 @@ def _ranking(told: Calibration) -> str:
 
 def _model(number: RoundNumbers, target: float | None) -> list[Finding]:
     """How far the model that proposed a round had moved."""
-    nats = number.reported("kl/pretrained_nats")
+    nats, weighted = number.reported("kl/pretrained_nats"), number.reported("kl/weighted_nats")
     if nats is None:
         return []
+    if weighted is not None:
+        return [Finding(f"The model that proposed them {fitted(weighted, target)}.")]
     text = f"The model that proposed them was {short(nats)} nats from the pre-trained one"
     step = number.reported("kl/previous_nats")
     text += f" and {short(step)} from the one before" if step is not None else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -42,7 +43,8 @@ COLUMNS = (
     ("seconds", "Seconds", "whole campaign, on this machine"),
     ("cpu_seconds", "CPU s", "processor time of the campaign, all threads together"),
 )
-NUM_DRAWN = 6
+NUM_DRAWN = 12
+_IMAGE = re.compile(r'<img\s[^>]*?src="(data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+)"[^>]*>')
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def template(name: str) -> Template:
     )
     here = files(__package__)
     environment.filters["picture"] = picture
+    environment.filters["unsmoothed"] = unsmoothed
     environment.globals["style"] = Markup(here.joinpath("page.css").read_text(encoding="utf-8"))
     return environment.from_string(here.joinpath(name).read_text(encoding="utf-8"))
 
@@ -163,10 +166,21 @@ def picture(drawn: Drawn) -> str:
 
 
 def picture_of(drawing: str) -> str:
-    """An SVG drawing as a data address, so that nothing in it can run or load; "" for any other."""
+    """The data address of an SVG drawing or of the one image that a fragment is; "" for any other.
+
+    At a data address nothing in a drawing can run or load.
+    """
+    found = _IMAGE.fullmatch(drawing.strip())
+    if found:
+        return found[1]
     if not drawing.lstrip().startswith("<svg"):
         return ""
     return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode()).decode()
+
+
+def unsmoothed(drawing: str) -> bool:
+    """Whether a fragment is an image that wants its pixels to be seen."""
+    return "image-rendering:pixelated" in drawing and bool(_IMAGE.fullmatch(drawing.strip()))
 
 
 def _about(result: Result, name: str) -> str:

@@ -100,11 +100,19 @@ def _percent(share: float) -> str:
 
 
 def _kl_in_words(report: Mapping[str, Any], target: float | None) -> str:
-    nats = report.get("kl/pretrained_nats")
+    nats, weighted = report.get("kl/pretrained_nats"), report.get("kl/weighted_nats")
     if nats is None:
         return ""
+    if weighted is not None:
+        return f"The model that proposed them {fitted(float(weighted), target)}."
     text = f"The model that proposed them was {float(nats):.1f} nats from the pre-trained one"
     return f"{text} (target {target:g})." if target else f"{text}."
+
+
+def fitted(nats: float, target: float | None) -> str:
+    """What is said of a model whose target is of weighted samples, not of its paths."""
+    told = f"was fitted to samples of the pre-trained one, weighted to {nats:.1f} nats"
+    return f"{told} (target {target:g})" if target else told
 
 
 def _final_in_words(result: Result) -> Verdict:
@@ -116,6 +124,9 @@ def _final_in_words(result: Result) -> Verdict:
         f"feasible, {_percent(result.final_distinct)} different designs."
     )
     nats, target = result.kl_pretrained_nats, result.kl_target_nats
+    weighted = result.final_report.get("kl/weighted_nats")
+    if weighted is not None:
+        return Verdict("Final model", f"{text} It {fitted(float(weighted), target)}.")
     if nats and target and nats > 1.25 * target:
         text += (
             f" It is {nats:.1f} nats from the pre-trained model, further than the target of {target:g}: look "
