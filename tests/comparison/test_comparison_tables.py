@@ -91,7 +91,7 @@ def test_the_tables_say_the_numbers():
     tests = table(made, "Paired tests, test tasks")
     assert tests.rows[0] == ("seiko_ucb", "2 / 1 / 0", "1.000", "1.000", "6 / 3 / 0", "0 / 0")
     assert table(made, "Queries to reach genetic").rows[0] == ("a (test)", "5.000", "4 (100 %)", "never")
-    assert table(made, "Cost").rows[0] == ("seiko_ucb on a", "1.0", "0.5", "0.5", "0.2", "2.0")
+    assert table(made, "Cost").rows[0] == ("seiko_ucb", "1.0", "0.5", "0.5", "0.2", "2.0")
     final = table(made, "Final models").rows[0][1]
     assert final == "1.700 (90 %, 70 %, 2.5)"
 

@@ -285,18 +285,16 @@ def _own_times(tasks: Sequence[TaskScores]) -> TextTable:
     """What the methods themselves cost, by round: CPU seconds of the first, the middle and the last round."""
     rows = []
     for method in _methods(tasks):
-        for task in tasks:
-            runs = [run for run in task.runs.get(method, ()) if len(run.ask_seconds) > 1]
-            if runs:
-                means = [
-                    sum(column) / len(runs) for column in zip(*(r.ask_seconds for r in runs), strict=False)
-                ]
-                middle = means[(len(means) - 1) // 2]
-                shown = (means[0], middle, means[-2], means[-1], cpu_seconds(runs))
-                rows.append((f"{method} on {task.task}", *(number(value, 1) for value in shown)))
-    header = ("", "first round", "middle round", "last round", "final model", "whole run")
+        runs = [run for task in tasks for run in task.runs.get(method, ()) if len(run.ask_seconds) > 1]
+        if runs:
+            took = [run.ask_seconds for run in runs]
+            picked = [(t[0], t[(len(t) - 1) // 2], t[-2], t[-1]) for t in took]
+            means = [sum(column) / len(runs) for column in zip(*picked, strict=True)]
+            rows.append((method, *(number(value, 1) for value in (*means, cpu_seconds(runs)))))
+    header = ("method", "first round", "middle round", "last round", "final model", "whole run")
     note = (
-        "CPU seconds of proposing designs, mean over seeds; the oracle's time counts only in the whole run."
+        "CPU seconds of proposing designs, mean over tasks and seeds; the oracle's time counts only in the "
+        "whole run, the median."
     )
     return TextTable("Cost", note, header, tuple(rows))
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from seiko.comparison import Section, TaskScores, TextTable, sections
 from seiko.errors import ParameterError
 from seiko.results import Curve, Result
-from seiko.web.base import DASHES, colour, is_ours, label
+from seiko.web.base import DASHES, LABELS, colour, is_ours, label
 from seiko.web.figures import aligned, figure, svg_of
 from seiko.web.report import template, write_report
 
@@ -81,7 +81,7 @@ def _shown(section: Section, links: Mapping[str, str]) -> Mapping[str, object]:
 def _labelled(table: TextTable) -> Mapping[str, object]:
     """The table with the names of methods for readers."""
     rows = [
-        [(label(cell) if c == 0 else cell, (r, c) in table.strong) for c, cell in enumerate(row)]
+        [(LABELS.get(cell, cell) if c == 0 else cell, (r, c) in table.strong) for c, cell in enumerate(row)]
         for r, row in enumerate(table.rows)
     ]
     return {"title": table.title, "note": table.note, "header": list(map(label, table.header)), "rows": rows}
