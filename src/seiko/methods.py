@@ -78,11 +78,15 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
     return RewardWeighted(num_refreshes=3 if domain.feature_kind in SEQUENCES else 1, **common)
 
 
-def final_updater(updater: Updater) -> Updater:
-    """The same with three pools more, for the model that is handed over in the end."""
-    if isinstance(updater, RewardWeighted):
-        return replace(updater, num_refreshes=updater.num_refreshes + 3)
-    return updater
+def final_updater(updater: Updater, domain: Domain[Any]) -> Updater:
+    """The same with three pools more, for the model that is handed over in the end.
+
+    Fits on sequences fall short of their KL target (4.5 of 5 nats for 8-mers), so there it is aimed beside it.
+    """
+    if not isinstance(updater, RewardWeighted):
+        return updater
+    calibrate = updater.pools == "current" and domain.feature_kind in SEQUENCES
+    return replace(updater, num_refreshes=updater.num_refreshes + 3, calibrate=calibrate)
 
 
 def seiko_ucb(
@@ -113,7 +117,7 @@ def seiko_ucb(
     options: dict[str, Any] = {
         "select": "acquisition",
         "kl_weight_previous": 0.1,
-        "final_updater": final_updater(updater),
+        "final_updater": final_updater(updater, domain),
         **default_settings(chain, domain),
     }
     usual = options.pop("exploration")

@@ -19,7 +19,7 @@ from seiko.chains.clean import as_diffusion
 from seiko.chains.contrast import contrast
 from seiko.chains.posterior import check_posterior
 from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.updaters.base import Objective, UpdateReport, measure, summarize
+from seiko.updaters.base import KLTarget, Objective, UpdateReport, measure, summarize
 from seiko.updaters.pools import Pool, PoolSize, draw_pool, kept_pool
 from seiko.updaters.tilted_targets import TiltedTargets
 from seiko.updaters.training import Descent, Paths, check_objective
@@ -51,7 +51,9 @@ class RewardWeighted:
     left to chance (`path_loss`): the noise of a finite pool fades as the weights become equal.
 
     With a KL target the common multiplier of the weights is solved on the pool, so that the weighted pool has
-    the wanted divergence.
+    the wanted divergence. The chain fitted to it has another: few fits fall short of it, and what they learn
+    of a finite pool beyond its law adds to it. With `calibrate` each further pool, whose mean log-ratio says
+    where the chain is, moves the aim by what the chain missed the target by, to half or twice it at most.
 
     Args:
         pools: "current" draws them from the chain that is fitted, "pretrained" from that penalty's reference.
@@ -76,6 +78,8 @@ class RewardWeighted:
         clip_norm: Largest gradient norm.
         ema_decay: Of a moving average of the weights over the fits, with which each later pool is drawn and
             which is handed over; 0 takes the last weights.
+        calibrate: Aim so that the chain, and not the weighted pool, ends at the KL target; it takes several
+            pools, of the current chain.
         measure_samples: Fresh samples for the report.
         sample_batch: Rows sampled at once; it bounds memory.
 
@@ -97,6 +101,7 @@ class RewardWeighted:
     max_weight: float = 50.0
     clip_norm: float = 1.0
     ema_decay: float = 0.0
+    calibrate: bool = False
     measure_samples: int = 256
     sample_batch: int = 256
 
@@ -111,6 +116,11 @@ class RewardWeighted:
             raise ParameterError(f"`baseline` must be in [0, 1]; got {self.baseline!r}.")
         if self.reuse < 1:
             raise ParameterError(f"`reuse` must be an integer >= 1; got {self.reuse!r}.")
+        if self.calibrate and self.pools == "pretrained":
+            raise ParameterError(
+                'calibrate=True needs pools="current".',
+                hint="Those of the pre-trained chain do not tell where a fit ended.",
+            )
         if not 0 <= self.ema_decay < 1:
             raise ParameterError(f"`ema_decay` must be in [0, 1); got {self.ema_decay!r}.")
 
@@ -145,7 +155,7 @@ class RewardWeighted:
             ema_decay=self.ema_decay,
         )
         size = PoolSize(self.pool_size, self.sample_batch, whole_paths=self.likelihood == "path")
-        multiplier, share, trace = objective.multiplier, 1.0, []
+        multiplier, share, trace, aim = objective.multiplier, 1.0, [], objective.target
         for refresh in range(self.num_refreshes):
             if self.pools == "pretrained":
                 source = _pretrained(objective)
@@ -154,7 +164,9 @@ class RewardWeighted:
                 source = student
                 twin = chain if refresh == 0 else None
                 pool = draw_pool(source, objective, size, twin=twin, generator=generator)
-            weights, multiplier, step = self._weigh(pool, objective, multiplier)
+            if self.calibrate and refresh and aim and objective.target:
+                aim = _corrected(aim, objective.target, pool)
+            weights, multiplier, step = self._weigh(pool, replace(objective, target=aim), multiplier)
             share = float(1 / (weights.square().sum() * len(weights)))
             self._fit(student, source, pool, weights * len(weights), objective, descent, generator)
             descent.settle()
@@ -298,6 +310,13 @@ def _pretrained(objective: Objective) -> Chain:
     raise ParameterError(
         'pools="pretrained" needs a penalty to the pre-trained chain.', hint="Set `kl_weight_pretrained`."
     )
+
+
+def _corrected(aim: KLTarget, target: KLTarget, pool: Pool) -> KLTarget:
+    """Nearer or farther by what the chain of this pool, fitted to the last aim, is away from the target."""
+    reached = -float(pool.log_ratio[target.name].mean())
+    nats = aim.nats + 0.5 * (target.nats - reached)
+    return replace(aim, nats=min(max(nats, 0.5 * target.nats), 1.5 * target.nats))
 
 
 @torch.no_grad()
