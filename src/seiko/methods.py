@@ -81,7 +81,7 @@ def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:
 def final_updater(updater: Updater, domain: Domain[Any]) -> Updater:
     """The same with three pools more, for the model that is handed over in the end.
 
-    Fits on sequences fall short of their KL target (4.5 of 5 nats for 8-mers), so there it is aimed beside it.
+    Fits on sequences fall short of the KL target (4.5 of 5 nats for 8-mers), so they are aimed beside it.
     """
     if not isinstance(updater, RewardWeighted):
         return updater

@@ -12,11 +12,13 @@ from test_policy_gradient import all_paths, gradient, log_probs, tiny_chain
 from chain_families import FAMILIES
 from enumerable import masked_problem
 from seiko.chain import frozen, sample
+from seiko.domains.sequence import DNA, SequenceSpace
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.updaters import KLPenalty, KLTarget, Objective, RewardWeighted, pools
 from seiko.updaters.pools import Pool
-from seiko.updaters.reward_weighted import _largest_step, path_loss
+from seiko.updaters.reward_weighted import _corrected, _largest_step, path_loss
 from seiko.updaters.training import Paths
+from seiko.zoo.sequences import uniform_sequences
 
 SMALL = RewardWeighted(num_refreshes=3, pool_size=500, fit_iterations=30, learning_rate=3e-3)
 
@@ -219,6 +221,36 @@ def test_the_divergence_of_weighted_samples_is_told_where_the_target_is_of_these
         updater = replace(PRETRAINED, pools=where, min_effective=0.01)
         report = updater.update(problem.pretrained, objective, generator=generator())[1]
         assert report.weighted_nats == nats
+
+
+def test_a_calibrated_chain_itself_ends_near_the_target():
+    chain = uniform_sequences(SequenceSpace(DNA, 6))
+    slopes = torch.randn(6, 5, generator=generator())
+    objective = Objective(
+        lambda state, condition: (state * slopes).sum((1, 2)) + 3 * (state[:, 0] == state[:, 5]).all(-1),
+        (KLPenalty(frozen(chain), 0.5),),
+        target=KLTarget(3.0),
+    )
+    short = RewardWeighted(
+        num_refreshes=5, pool_size=500, fit_iterations=20, batch_size=128, learning_rate=5e-4,
+        likelihood="denoising", measure_samples=1000,
+    )  # fmt: skip
+    plain, calibrated = (
+        replace(short, calibrate=chosen).update(chain, objective, generator=generator())[1].kl["pretrained"]
+        for chosen in (False, True)
+    )
+    assert plain < 2.6 and abs(calibrated - 3.0) < 0.6 * abs(plain - 3.0)
+    with pytest.raises(ParameterError, match="calibrate"):
+        RewardWeighted(calibrate=True, pools="pretrained")
+
+
+@pytest.mark.parametrize(
+    ("fitted_to", "reached", "aim"),
+    [(2.0, 1.6, 2.4), (0.7, 0.6, 2.1), (2.0, 2.3, 1.7), (2.0, 0.1, 3.0), (2.0, 9.0, 1.0)],
+)
+def test_the_aim_lies_beside_the_target_by_what_the_fit_lost(fitted_to, reached, aim):
+    drawn = pool(torch.zeros(10), torch.full((10,), -reached))
+    assert _corrected(KLTarget(2.0), fitted_to, drawn).nats == pytest.approx(aim)
 
 
 @pytest.mark.parametrize("likelihood", ["path", "denoising"])

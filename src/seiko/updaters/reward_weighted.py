@@ -52,8 +52,8 @@ class RewardWeighted:
 
     With a KL target the common multiplier of the weights is solved on the pool, so that the weighted pool has
     the wanted divergence. The chain fitted to it has another: few fits fall short of it, and what they learn
-    of a finite pool beyond its law adds to it. With `calibrate` each further pool, whose mean log-ratio says
-    where the chain is, moves the aim by what the chain missed the target by, to half or twice it at most.
+    of a finite pool beyond its law adds to it. The next pool's mean log-ratio says where the chain is, and
+    with `calibrate` its aim lies beside the target by what the last fit lost, by half of it at most.
 
     Args:
         pools: "current" draws them from the chain that is fitted, "pretrained" from that penalty's reference.
@@ -155,7 +155,7 @@ class RewardWeighted:
             ema_decay=self.ema_decay,
         )
         size = PoolSize(self.pool_size, self.sample_batch, whole_paths=self.likelihood == "path")
-        multiplier, share, trace, aim = objective.multiplier, 1.0, [], objective.target
+        multiplier, share, fitted_to, trace = objective.multiplier, 1.0, 0.0, []
         for refresh in range(self.num_refreshes):
             if self.pools == "pretrained":
                 source = _pretrained(objective)
@@ -164,9 +164,12 @@ class RewardWeighted:
                 source = student
                 twin = chain if refresh == 0 else None
                 pool = draw_pool(source, objective, size, twin=twin, generator=generator)
-            if self.calibrate and refresh and aim and objective.target:
-                aim = _corrected(aim, objective.target, pool)
+            aim = target = objective.target
+            if self.calibrate and refresh and target is not None:
+                aim = _corrected(target, fitted_to, pool)
             weights, multiplier, step = self._weigh(pool, replace(objective, target=aim), multiplier)
+            if target is not None:
+                fitted_to = _divergence(weights, pool.log_ratio[target.name])
             share = float(1 / (weights.square().sum() * len(weights)))
             self._fit(student, source, pool, weights * len(weights), objective, descent, generator)
             descent.settle()
@@ -184,7 +187,7 @@ class RewardWeighted:
             trace=trace,
         )
         if self.pools == "pretrained":
-            report = replace(report, weighted_nats=_divergence(weights))
+            report = replace(report, weighted_nats=_divergence(weights, torch.zeros_like(weights)))
         return student, report
 
     def _weigh(self, pool: Pool, objective: Objective, multiplier: float) -> tuple[Tensor, float, float]:
@@ -204,11 +207,9 @@ class RewardWeighted:
         if target is not None:
             ratio = pool.log_ratio[target.name]
 
-            def divergence(scale: float) -> float:
-                weights = log_weights(scale).softmax(0)
-                return _divergence(weights) - float(torch.where(weights > 0, weights * ratio, 0.0).sum())
-
-            multiplier = _solve(lambda scale: divergence(scale) - target.nats, 1e-9, 1e9)
+            multiplier = _solve(
+                lambda scale: _divergence(log_weights(scale).softmax(0), ratio) - target.nats, 1e-9, 1e9
+            )
         full = log_weights(multiplier)
         step = _largest_step(full, self.min_effective)
         weights = (step * full).softmax(0)
@@ -312,11 +313,10 @@ def _pretrained(objective: Objective) -> Chain:
     )
 
 
-def _corrected(aim: KLTarget, target: KLTarget, pool: Pool) -> KLTarget:
-    """Nearer or farther by what the chain of this pool, fitted to the last aim, is away from the target."""
-    reached = -float(pool.log_ratio[target.name].mean())
-    nats = aim.nats + 0.5 * (target.nats - reached)
-    return replace(aim, nats=min(max(nats, 0.5 * target.nats), 1.5 * target.nats))
+def _corrected(target: KLTarget, fitted_to: float, pool: Pool) -> KLTarget:
+    """Beside the target by what the last fit lost: the pool it leads to is not as far as what it was fitted to."""
+    lost = fitted_to + float(pool.log_ratio[target.name].mean())
+    return replace(target, nats=min(max(target.nats + lost, 0.5 * target.nats), 1.5 * target.nats))
 
 
 @torch.no_grad()
@@ -327,9 +327,10 @@ def _begin_at(student: Chain, source: Chain) -> None:
             parameter.copy_(value)
 
 
-def _divergence(weights: Tensor) -> float:
-    """``KL(weights || uniform)`` of weights [n] that sum to 1, in nats."""
-    return float(torch.special.xlogy(weights, weights * len(weights)).sum())
+def _divergence(weights: Tensor, log_ratio: Tensor) -> float:
+    """KL of a weighted pool to the reference of its log-ratios [n], in nats; the weights [n] sum to 1."""
+    terms = torch.special.xlogy(weights, weights * len(weights))
+    return float((terms - torch.where(weights > 0, weights * log_ratio, 0.0)).sum())
 
 
 def _effective_share(log_weights: Tensor) -> float:
