@@ -314,7 +314,7 @@ def _pretrained(objective: Objective) -> Chain:
 
 
 def _corrected(target: KLTarget, fitted_to: float, pool: Pool) -> KLTarget:
-    """Beside the target by what the last fit lost: this pool, of its chain, is not as far as what it was fitted to."""
+    """Beside the target by what the last fit lost, which the pool of the chain that it made tells."""
     lost = fitted_to + float(pool.log_ratio[target.name].mean())
     return replace(target, nats=min(max(target.nats + lost, 0.5 * target.nats), 1.5 * target.nats))
 
