@@ -164,12 +164,12 @@ class RewardWeighted:
                 source = student
                 twin = chain if refresh == 0 else None
                 pool = draw_pool(source, objective, size, twin=twin, generator=generator)
-            aim = target = objective.target
-            if self.calibrate and refresh and target is not None:
-                aim = _corrected(target, fitted_to, pool)
+            aim = objective.target
+            if self.calibrate and refresh and aim is not None:
+                aim = _corrected(aim, fitted_to, pool)
             weights, multiplier, step = self._weigh(pool, replace(objective, target=aim), multiplier)
-            if target is not None:
-                fitted_to = _divergence(weights, pool.log_ratio[target.name])
+            if aim is not None:
+                fitted_to = _divergence(weights, pool.log_ratio[aim.name])
             share = float(1 / (weights.square().sum() * len(weights)))
             self._fit(student, source, pool, weights * len(weights), objective, descent, generator)
             descent.settle()
@@ -206,7 +206,6 @@ class RewardWeighted:
         target = objective.target
         if target is not None:
             ratio = pool.log_ratio[target.name]
-
             multiplier = _solve(
                 lambda scale: _divergence(log_weights(scale).softmax(0), ratio) - target.nats, 1e-9, 1e9
             )
