@@ -11,7 +11,7 @@ import pytest
 
 from benchmark_world import made_up
 from seiko.benchmark import SUITES, TASKS, Job, catalogue, command_of, failures_path, run_jobs, select, suite
-from seiko.benchmark.suites import CONTROLS, Piece, Suite, estimate
+from seiko.benchmark.suites import CONTROLS, NEED_GRADIENTS, Piece, Suite, estimate
 from seiko.errors import ParameterError
 from seiko.results import (
     CURVE_POINTS,
@@ -192,6 +192,10 @@ def test_suites_have_the_controls_everywhere_and_both_splits():
         assert all(set(CONTROLS) <= found for found in methods.values())
         assert {TASKS[task].split for task in methods} == {"development", "test"}
     assert {job.task for job in suite("full").jobs(TASKS)} == set(TASKS) - {"smoke-promoters"}
+    assert not any(
+        job.method in NEED_GRADIENTS and TASKS[job.task].domain_name == "molecule"
+        for job in suite("full").jobs(TASKS)
+    )
     with pytest.raises(ParameterError, match=r"There is no suite 'huge'\. There are smoke, standard, full"):
         suite("huge")
 

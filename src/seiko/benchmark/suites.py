@@ -20,6 +20,9 @@ PAPER = (
 )  # fmt: skip
 RIVALS = (*CONTROLS, "adalead", "pool_bayes_opt", "best_of_n", "tempered_smc", "soft_q")
 EVERY = (*PAPER, *RIVALS)
+NEED_GRADIENTS = ("guidance", "soft_q")
+"""They climb by features of weighted letters or pixels, which molecules do not have."""
+
 LEADERS = ("seiko_ucb", "greedy", "adalead", "pool_bayes_opt")
 """SEIKO's variant, the control of its optimism, and the strongest rivals that search with moves."""
 
@@ -70,6 +73,8 @@ def _fits_any(pattern: str, tasks: Mapping[str, Task]) -> bool:
         return False
 
 
+_MOLECULES = ("qm9-*", "pmo-*", "dock-*")
+_OTHERS = ("tfbind-*", "rna-*", "ehrlich-*", "utr5*", "promoters*", "gfp*", "icons-*")
 _TF_STANDARD = tuple(f"tfbind-{factor}" for factor in ("CRX", "HOXB7", "NKX2-5", "PAX6", "SNAI2", "ZNF655"))
 _CHEAP_STANDARD = ("tfbind-SIX6", "tfbind-KLF11", *_TF_STANDARD)
 _QUICK_STANDARD = ("utr5*", "promoters*", "gfp*")
@@ -104,7 +109,10 @@ STANDARD = Suite(
 FULL = Suite(
     "full",
     "every task with every method, 10 seeds, for a cluster",
-    (Piece(("[!s]*",), EVERY, 10),),  # all but those that are for smoke only
+    (
+        Piece(_MOLECULES, tuple(method for method in EVERY if method not in NEED_GRADIENTS), 10),
+        Piece(_OTHERS, EVERY, 10),
+    ),
 )
 SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (SMOKE, STANDARD, FULL)}
 """By name."""
