@@ -16,7 +16,6 @@ import seiko
 from seiko import methods, zoo
 from seiko.domains.sequence import DNA, SequenceSpace, sequence_domain
 from seiko.domains.sequence_constraints import MaxHomopolymer
-from seiko.domains.sequence_features import SequenceFeatures
 from seiko.domains.sequence_files import Record, write_sequences
 from seiko.domains.sequence_motifs import no_restriction_sites
 from seiko.oracles.promoter_strength import PromoterStrength
@@ -29,7 +28,7 @@ def main(folder: str | Path, rounds: int = 4, num_queries: int = 96, **settings:
     domain = sequence_domain(
         space,
         constraints=[no_restriction_sites("EcoRI", "BsaI"), MaxHomopolymer(6)],
-        features=SequenceFeatures(space, words=(1, 2, 3)),  # letters at their positions, and short words
+        network=chain.network,  # beside letters and words, what the model makes of them
     )
     plates = [PromoterStrength(replicates=1, seed=seed) for seed in range(3)]
     campaign = seiko.Campaign.create(

@@ -107,6 +107,7 @@ def card_of(
         "length": recipe.length,
         "process": recipe.process,
         "both_strands": recipe.both_strands,
+        "learned_features": recipe.learned_features,
         **data.facts,
         "network": recipe.network,
         "parameters": sum(p.numel() for p in chain.parameters()),

@@ -42,6 +42,7 @@ class Recipe:
     default_steps: int = 16
     steps: tuple[int, ...] = (50, 16, 8)
     both_strands: bool = False
+    learned_features: bool = False
     num_samples: int = 10_000
 
     @property
@@ -115,6 +116,7 @@ RECIPES = {
         length=50,
         network={"kind": "mlp", "width": 96, "num_layers": 2},
         settings=_settings(8000, 1.5e-3, 0.1),
+        learned_features=True,
     ),
     "gfp-variants": Recipe(
         **GFP,

@@ -107,7 +107,7 @@ def test_soft_features_are_those_of_the_design(name, process):
 @pytest.mark.parametrize(("space", "process"), [(FIXED, "masked"), (VARIABLE, "mutation")])
 def test_learned_features(kind, space, process):
     network = sequence_network(space, process, {"kind": kind, "width": 16, "num_layers": 1})
-    features = LearnedFeatures(network, space, mask=process == "masked")
+    features = LearnedFeatures(network, space)
     before = features(
         ["ACGU".replace("U", space.alphabet.letters[-1]) * 2][:0] or [space.decode(states(space))[0]]
     )
@@ -116,6 +116,38 @@ def test_learned_features(kind, space, process):
     after = features([space.decode(states(space))[0]])
     assert torch.equal(before, after) and before.shape == (1, 16)
     check_domain(sequence_domain(space, features=features), states(space, process))
+
+
+def test_features_of_both_strands_from_a_network_are_the_same_for_both():
+    network = sequence_network(FIXED, "masked", {"kind": "convolution", "width": 8, "num_layers": 1})
+    domain = sequence_domain(FIXED, both_strands=True, network=network)
+    design = FIXED.decode(states(FIXED))[0]
+    other = FIXED.alphabet.reverse_complement(design)
+    one, two = domain.features([design, other])
+    assert torch.allclose(one, two, atol=1e-6)
+    alone = LearnedFeatures(network, FIXED)([design, other])
+    assert not torch.allclose(alone[0], alone[1], atol=1e-3)
+    assert torch.allclose(one[-8:], alone.mean(0), atol=1e-6)
+
+
+def test_a_network_joins_the_default_features_and_its_domain_compares_by_distance():
+    network = sequence_network(FIXED, "masked", {"kind": "mlp", "width": 16, "num_layers": 1})
+    domain, plain = sequence_domain(FIXED, network=network), sequence_domain(FIXED)
+    assert (plain.feature_kind, domain.feature_kind) == ("additive", "variants")
+    design = FIXED.decode(states(FIXED))[:1]
+    assert torch.equal(domain.features(design)[:, :-16], plain.features(design))
+    assert torch.equal(domain.features(design)[:, -16:], LearnedFeatures(network, FIXED)(design))
+    check_domain(domain, states(FIXED, "masked"))
+    with pytest.raises(ParameterError, match="joins the default features"):
+        sequence_domain(FIXED, network=network, features=SequenceFeatures(FIXED))
+
+
+def test_weights_may_be_loaded_until_learned_features_are_asked_for():
+    network = sequence_network(FIXED, "masked", {"kind": "mlp", "width": 16, "num_layers": 1})
+    early, design = LearnedFeatures(network, FIXED), FIXED.decode(states(FIXED))[:1]
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    assert torch.equal(early(design), LearnedFeatures(network, FIXED)(design))
 
 
 def test_words_by_hand():
@@ -175,6 +207,15 @@ def test_features_that_cannot_be(options, message):
 def test_a_network_without_hidden_features_is_refused():
     with pytest.raises(ParameterError, match="VectorMLP has no method"):
         LearnedFeatures(VectorMLP(3), FIXED)
+
+
+def test_a_network_of_other_kinds_is_refused():
+    network = sequence_network(SequenceSpace(PROTEIN, 6), "masked", {"kind": "mlp", "width": 8})
+    with pytest.raises(ParameterError, match=r"is of 21 kinds; those of .* are 4, and a mask"):
+        LearnedFeatures(network, FIXED)
+    network = sequence_network(VARIABLE, "masked", {"kind": "mlp", "width": 8})
+    with pytest.raises(ParameterError, match="one length"):
+        LearnedFeatures(network, VARIABLE, both_strands=True)
 
 
 # --- the domain

@@ -13,6 +13,7 @@ from seiko import Campaign, methods, zoo
 from seiko.campaign import CallableFeedback, run
 from seiko.chain import path_log_prob, sample
 from seiko.domains.sequence import DNA, PROTEIN, RNA, Alphabet, SequenceSpace
+from seiko.domains.sequence_features import LearnedFeatures
 from seiko.domains.sequence_metrics import hamming_distances
 from seiko.errors import ParameterError
 from seiko.oracles.tf_binding import tf_binding
@@ -141,3 +142,12 @@ def test_gradients_of_the_features_reach_the_chain(tmp_path, measured):
     measured("tfbind8")
     means = means_of_rounds(tmp_path / "run", 16, updater=RewardBackprop(num_iterations=3), pool_size=100)
     assert min(means) > 0.2
+
+
+def test_promoters_are_seen_by_what_the_loaded_network_makes_of_them():
+    chain, domain = zoo.load("promoters-ecoli")
+    design = designs_of("promoters-ecoli", 2)
+    learned = LearnedFeatures(chain.network, space_of(zoo.read_card("promoters-ecoli")))(design)
+    assert domain.feature_kind == "variants"
+    assert torch.equal(domain.features(design)[:, -learned.shape[1] :], learned)
+    assert zoo.load("utr5-natural")[1].feature_kind == "additive"

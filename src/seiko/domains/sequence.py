@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 
+from torch import nn
+
 from seiko.domains.base import Domain, FeatureKind
 from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
 from seiko.domains.sequence_constraints import Constraint, FixedPositions, MaxMutations, NoStopCodon
 from seiko.domains.sequence_drawing import draw_sequence
-from seiko.domains.sequence_features import Features, SequenceFeatures
+from seiko.domains.sequence_features import Features, JoinedFeatures, LearnedFeatures, SequenceFeatures
 from seiko.domains.sequence_figures import sequence_figures
 from seiko.domains.sequence_formats import FORMATS
 from seiko.domains.sequence_metrics import (
@@ -42,6 +44,7 @@ def sequence_domain(
     constraints: Sequence[Constraint] = (),
     parent: str | None = None,
     both_strands: bool = False,
+    network: nn.Module | None = None,
     features: Features | None = None,
     feature_kind: FeatureKind | None = None,
     reference: Sequence[str] = (),
@@ -63,14 +66,18 @@ def sequence_domain(
         parent: A sequence that designs are drawn and measured against; it must keep the constraints.
         both_strands: Take a sequence and its reverse complement for one design, whose key is the
             alphabetically first.
+        network: Of a chain that was pre-trained on sequences of this family, such as promoters: what it makes
+            of a sequence joins the default features (`LearnedFeatures`).
         features: `default_features` if None.
-        feature_kind: How those are compared; see `Domain`. "variants" with a parent, else "additive".
+        feature_kind: How those are compared; see `Domain`. "variants" with a parent or a network, else
+            "additive".
         reference: Known sequences, for ``novelty`` and ``enrichment``.
         motifs: Whose enrichment over the reference is reported; see `Alphabet.motif`.
 
     Raises:
-        ParameterError: If a constraint is written for other letters, the parent breaks one, no sequence
-            keeps all of them, or motifs are given without a reference.
+        ParameterError: If both `network` and `features` are given, a constraint is written for other
+            letters, the parent breaks one, no sequence keeps all of them, or motifs are given without a
+            reference.
 
     Example:
         >>> from seiko.domains.sequence_constraints import MaxHomopolymer
@@ -86,7 +93,13 @@ def sequence_domain(
     parent = None if parent is None else space.read(parent)
     if parent is not None:
         check_parent(space, parent, constraints)
-    chosen = features or default_features(space, both_strands=both_strands, parent=parent)
+    if features is not None and network is not None:
+        raise ParameterError(
+            "`network` joins the default features; with `features` of your own it has no use.",
+            hint="Give JoinedFeatures((your features, LearnedFeatures(network, space))) as `features`.",
+        )
+    chosen = features or default_features(space, both_strands=both_strands, parent=parent, network=network)
+    family = parent is not None or network is not None
 
     @lru_cache(maxsize=1 << 16)
     def why_invalid(design: str) -> str:
@@ -117,7 +130,7 @@ def sequence_domain(
         to_bytes=lambda design: read(design).encode(),
         from_bytes=lambda content: read(content.decode()),
         render=lambda design: draw_sequence(read(design), parent=parent, width=CARD),
-        feature_kind=feature_kind or ("additive" if parent is None else "variants"),
+        feature_kind=feature_kind or ("variants" if family else "additive"),
         formats=FORMATS,
         figures=sequence_figures(space, parent, both_strands=both_strands),
         metrics=_metrics(space, parent, key, why_invalid, tuple(reference), tuple(motifs)),
@@ -125,18 +138,25 @@ def sequence_domain(
 
 
 def default_features(
-    space: SequenceSpace, *, both_strands: bool = False, parent: str | None = None
-) -> SequenceFeatures:
+    space: SequenceSpace,
+    *,
+    both_strands: bool = False,
+    parent: str | None = None,
+    network: nn.Module | None = None,
+) -> Features:
     """Letters at their positions, and counts of words of up to four letters, where there are few enough.
 
-    Of variants of one parent the letters alone.
+    Of variants of one parent the letters alone; with a network what that makes of a sequence as well.
     """
-    if parent is not None and not space.is_variable:
-        return SequenceFeatures(space, both_strands=both_strands)
     kinds = len(space.alphabet.letters)
     words = tuple(k for k in (1, 2, 3, 4) if k <= space.length and kinds**k <= MOST_WORD_COUNTS)
+    if parent is not None and not space.is_variable:
+        words = ()
     placed = not (space.is_variable and both_strands)
-    return SequenceFeatures(space, one_hot=placed, words=words, both_strands=both_strands)
+    written = SequenceFeatures(space, one_hot=placed, words=words, both_strands=both_strands)
+    if network is None:
+        return written
+    return JoinedFeatures((written, LearnedFeatures(network, space, both_strands=both_strands)))
 
 
 def _check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -104,12 +105,7 @@ class SequenceFeatures:
         ours = self._strand(rows)
         if not self.both_strands:
             return ours
-        return (ours + self._strand(rows[..., self._complement].flip(1))) / 2
-
-    @property
-    def _complement(self) -> list[int]:
-        alphabet = self.space.alphabet
-        return [alphabet.complements.index(letter) for letter in alphabet.letters]
+        return (ours + self._strand(_other_strand(self.space, rows))) / 2
 
     def _strand(self, rows: Tensor) -> Tensor:
         blocks = []
@@ -124,6 +120,12 @@ class SequenceFeatures:
         if self.parent is None:
             return rows
         return rows * (1 - self.space.one_hot(self.space.encode([self.parent])).to(rows))
+
+
+def _other_strand(space: SequenceSpace, rows: Tensor) -> Tensor:
+    """The reverse complement of letter weights, [batch, length, letters]."""
+    letters, complements = space.alphabet.letters, space.alphabet.complements
+    return rows[..., [complements.index(letter) for letter in letters]].flip(1)
 
 
 def _pairs(rows: Tensor, distance: int) -> Tensor:
@@ -146,25 +148,42 @@ def _words(rows: Tensor, k: int) -> Tensor:
 class LearnedFeatures:
     """What a chain's own network computes of a whole sequence before its last layer.
 
+    It knows what is common in the sequences it was trained on, wherever it stands: of few readings more can
+    be learned from that than from letters and words alone. A copy in double precision is taken when features
+    are first asked for, so that they neither change with training nor with the rows of a batch.
+
     Args:
-        network: With ``hidden(state, time)``, [batch, width] or [batch, tokens, width], averaged over tokens:
-            `SequenceMLP`, `SequenceTransformer` and `SequenceConvolution` have it. A copy in double precision
-            is kept, so that features neither change with training nor with the rows of a batch.
+        network: With ``hidden(state, time)``, [batch, width] or [batch, tokens, width], averaged over tokens,
+            and ``kinds``, a mask's included: `SequenceMLP`, `SequenceTransformer` and `SequenceConvolution`
+            have them. Its weights may be loaded until features are first asked for.
         space: The sequences.
-        mask: Whether states have a mask, as those of masked chains.
+        both_strands: Take the mean of both strands' features.
 
     Raises:
-        ParameterError: If the network has no such method.
+        ParameterError: If the network has no such method or is of other kinds, or the strands of sequences
+            without complements or of varying length are asked for.
     """
 
-    def __init__(self, network: nn.Module, space: SequenceSpace, *, mask: bool = True) -> None:
+    def __init__(self, network: nn.Module, space: SequenceSpace, *, both_strands: bool = False) -> None:
         if not callable(getattr(network, "hidden", None)):
             raise ParameterError(
                 f"{type(network).__name__} has no method `hidden(state, time)` to take features from.",
                 hint="Use a network of seiko.networks for sequences, or SequenceFeatures.",
             )
-        self.network: Any = copy.deepcopy(network).double().requires_grad_(False)
-        self.space, self.mask = space, mask
+        if network.kinds not in (space.kinds, space.kinds + 1):
+            raise ParameterError(
+                f"The network is of {network.kinds} kinds; those of {space} are {space.kinds}, and a mask."
+            )
+        if both_strands and space.is_variable:
+            raise ParameterError("Learned features of both strands need sequences of one length.")
+        if both_strands:
+            space.alphabet.reverse_complement("")  # refuses alphabets without complements
+        self.space, self.both_strands, self._given = space, both_strands, network
+
+    @cached_property
+    def network(self) -> Any:
+        """The copy."""
+        return copy.deepcopy(self._given).double().requires_grad_(False)
 
     def __call__(self, designs: Sequence[str]) -> Tensor:
         """Features of designs, [n, width]."""
@@ -173,16 +192,41 @@ class LearnedFeatures:
 
     def soft(self, state: State, condition: Condition = None) -> Tensor:
         """Features of states, [batch, width], with gradients."""
-        rows = self._canonical(state).double()
-        hidden = self.network.hidden(rows, rows.new_zeros(len(rows)))
-        return (hidden.mean(1) if hidden.ndim == 3 else hidden).float()
-
-    def _canonical(self, state: State) -> Tensor:
-        """Letters, end symbols after the end, and an empty mask: one state for each sequence."""
         letters = self.space.letter_weights(state)
+        ours = self._hidden(letters)
+        if self.both_strands:
+            ours = (ours + self._hidden(_other_strand(self.space, letters))) / 2
+        return ours.float()
+
+    def _hidden(self, letters: Tensor) -> Tensor:
+        rows = self._canonical(letters).double()
+        hidden: Tensor = self.network.hidden(rows, rows.new_zeros(len(rows)))
+        return hidden.mean(1) if hidden.ndim == 3 else hidden
+
+    def _canonical(self, letters: Tensor) -> Tensor:
+        """Letters, end symbols after the end, and an empty mask: one state for each sequence."""
         parts = [letters]
         if self.space.is_variable:
             parts.append(1 - letters.sum(-1, keepdim=True))
-        if self.mask:
+        if self.network.kinds > self.space.kinds:
             parts.append(torch.zeros_like(letters[..., :1]))
         return torch.cat(parts, -1)
+
+
+@dataclass(frozen=True)
+class JoinedFeatures:
+    """Several features side by side.
+
+    Args:
+        parts: For example `SequenceFeatures` and `LearnedFeatures`.
+    """
+
+    parts: tuple[Features, ...]
+
+    def __call__(self, designs: Sequence[str]) -> Tensor:
+        """Features of designs, [n, sum of the widths]."""
+        return torch.cat([part(designs) for part in self.parts], 1)
+
+    def soft(self, state: State, condition: Condition = None) -> Tensor:
+        """Features of states, the same width, with gradients."""
+        return torch.cat([part.soft(state, condition) for part in self.parts], 1)

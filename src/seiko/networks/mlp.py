@@ -45,7 +45,7 @@ class SequenceMLP(nn.Module):
         self, length: int, kinds: int, *, outputs: int, width: int = 128, num_layers: int = 2
     ) -> None:
         super().__init__()
-        self.length, self.outputs = length, outputs
+        self.length, self.kinds, self.outputs = length, kinds, outputs
         self.into = nn.Linear(length * kinds + 16, width)
         self.blocks = nn.Sequential(*(_Residual(width) for _ in range(num_layers)))
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, length * outputs))

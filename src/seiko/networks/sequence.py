@@ -54,7 +54,7 @@ class SequenceTransformer(nn.Module):
         for name, value, whole in (("num_heads", num_heads, width), ("patch", patch, length)):
             if value < 1 or whole % value:
                 raise ParameterError(f"`{name}` must be a divisor of {whole}; got {value}.")
-        self.length, self.outputs, self.patch = length, outputs, patch
+        self.length, self.kinds, self.outputs, self.patch = length, kinds, outputs, patch
         self.into = nn.Linear(patch * kinds, width)
         self.position = nn.Parameter(0.02 * torch.randn(length // patch, width))
         self.time = nn.Linear(TIME_FEATURES, width)
@@ -123,7 +123,7 @@ class SequenceConvolution(nn.Module):
         super().__init__()
         if kernel < 1 or kernel % 2 == 0:
             raise ParameterError(f"`kernel` must be odd; got {kernel}.")
-        self.length, self.outputs = length, outputs
+        self.length, self.kinds, self.outputs = length, kinds, outputs
         rounds = max(1, (length // kernel).bit_length())
         self.into = nn.Linear(kinds, width)
         self.position = nn.Parameter(0.02 * torch.randn(length, width))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,6 +13,7 @@ from seiko.chains.base import Process
 from seiko.domains.base import Domain
 from seiko.domains.sequence import sequence_domain
 from seiko.domains.sequence_alphabet import DNA, PROTEIN, RNA, Alphabet
+from seiko.domains.sequence_constraints import Constraint
 from seiko.domains.sequence_space import SequenceSpace
 from seiko.errors import ParameterError
 from seiko.networks import MarkovPosterior, SequenceConvolution, SequenceMLP, SequenceTransformer
@@ -128,5 +129,18 @@ def build(card: Mapping[str, Any], num_steps: int) -> tuple[DiffusionChain, Doma
     """The chain of a card, without its weights, and its domain."""
     space = space_of(card)
     network = sequence_network(space, card["process"], card["network"])
-    domain = sequence_domain(space, parent=card.get("parent"), both_strands=card["both_strands"])
-    return DiffusionChain(network, sequence_process(space, card["process"], num_steps)), domain
+    chain = DiffusionChain(network, sequence_process(space, card["process"], num_steps))
+    return chain, domain_of(card, network)
+
+
+def domain_of(
+    card: Mapping[str, Any], network: nn.Module, constraints: Sequence[Constraint] = ()
+) -> Domain[str]:
+    """The domain of a card, under constraints; features are learned where the card says that they help."""
+    return sequence_domain(
+        space_of(card),
+        constraints=constraints,
+        parent=card.get("parent"),
+        both_strands=card["both_strands"],
+        network=network if card.get("learned_features") else None,
+    )

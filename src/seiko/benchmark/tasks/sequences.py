@@ -26,7 +26,7 @@ from seiko.domains.sequence_space import SequenceSpace
 from seiko.oracles import ehrlich as ehrlich_functions
 from seiko.oracles import gfp_brightness, promoter_strength, ribosome_load, rna_folding, tf_binding
 from seiko.oracles.ehrlich import Ehrlich
-from seiko.zoo.sequences import markov_sequences, uniform_sequences
+from seiko.zoo.sequences import domain_of, markov_sequences, uniform_sequences
 
 Split = Literal["development", "test"]
 
@@ -170,7 +170,8 @@ def _natural(chain_name: str, constraints: tuple[Constraint, ...]) -> Callable[[
     """A chain of the zoo, under constraints."""
 
     def load() -> tuple[Chain, Domain[Any]]:
-        return zoo.load(chain_name)[0], sequence_domain(SequenceSpace(DNA, 50), constraints=constraints)
+        chain = zoo.load(chain_name)[0]
+        return chain, domain_of(zoo.read_card(chain_name), chain.network, constraints)
 
     return load
 
