@@ -98,6 +98,7 @@ STANDARD = Suite(
         Piece(_CHEAP_STANDARD, LEADERS, 5),
         Piece(("tfbind-SIX6", _TF_STANDARD[0]), EVERY, 3),
         Piece((*_QUICK_STANDARD, *_COSTLY_STANDARD), CONTROLS, 5),
+        Piece((*_TF_STANDARD, *_QUICK_STANDARD, *_COSTLY_STANDARD), ("online_ppo",), 3),
         Piece(_QUICK_STANDARD, LEADERS, 3),
         Piece(_COSTLY_STANDARD, LEADERS, 2),
         Piece(_COSTLIEST_STANDARD, CONTROLS, 3),
