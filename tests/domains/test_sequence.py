@@ -207,6 +207,10 @@ def test_features_that_cannot_be(options, message):
 def test_a_network_without_hidden_features_is_refused():
     with pytest.raises(ParameterError, match="VectorMLP has no method"):
         LearnedFeatures(VectorMLP(3), FIXED)
+    network = VectorMLP(3)
+    network.hidden = network.forward
+    with pytest.raises(ParameterError, match="number of `kinds`"):
+        LearnedFeatures(network, FIXED)
 
 
 def test_a_network_of_other_kinds_is_refused():

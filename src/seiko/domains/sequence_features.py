@@ -165,9 +165,10 @@ class LearnedFeatures:
     """
 
     def __init__(self, network: nn.Module, space: SequenceSpace, *, both_strands: bool = False) -> None:
-        if not callable(getattr(network, "hidden", None)):
+        if not callable(getattr(network, "hidden", None)) or not hasattr(network, "kinds"):
             raise ParameterError(
-                f"{type(network).__name__} has no method `hidden(state, time)` to take features from.",
+                f"{type(network).__name__} has no method `hidden(state, time)` and number of `kinds` to take "
+                "features from.",
                 hint="Use a network of seiko.networks for sequences, or SequenceFeatures.",
             )
         if network.kinds not in (space.kinds, space.kinds + 1):
@@ -219,6 +220,13 @@ class JoinedFeatures:
 
     Args:
         parts: For example `SequenceFeatures` and `LearnedFeatures`.
+
+    Example:
+        >>> from seiko.domains.sequence_alphabet import DNA
+        >>> space = SequenceSpace(DNA, 3)
+        >>> parts = (SequenceFeatures(space), SequenceFeatures(space, one_hot=False, words=(2,)))
+        >>> JoinedFeatures(parts)(["AAC", "CGT"]).shape
+        torch.Size([2, 28])
     """
 
     parts: tuple[Features, ...]
