@@ -89,6 +89,15 @@ def test_gradients_of_shares_add_up_to_that_of_the_whole_batch():
     assert float(((whole[2] - cut[2]).abs() < 1e-3).float().mean()) > 0.99
 
 
+@pytest.fixture
+def fresh_accelerate():
+    """No state of an accelerator that something else made in this process, and none left behind."""
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerate")
 def test_mixed_precision_is_for_networks_and_states_stay_single():
     chain, _ = world()
     seen = []
