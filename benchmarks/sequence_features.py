@@ -53,9 +53,10 @@ def readings(task: Task, seed: int) -> tuple[list[Told], Told]:
     rounds = [[t for t in told if t.round == number] for number in sorted({t.round for t in told})]
     samples = draw_designs(chain, domain, 2 * FEW, torch.Generator().manual_seed(seed))
     others = [d for d in dict.fromkeys(samples) if domain.is_valid(d)][:FEW]
-    found = [(d, getattr(task.reward(d), "value", task.reward(d))) for d in others]
+    read = CallableFeedback(task.reward).evaluate(others)
+    found = [(d, reading.value) for d, reading in zip(others, read, strict=True) if reading.value is not None]
     pairs = [[(t.design, t.value) for t in trials] for trials in rounds]
-    return [_told(part) for part in pairs], _told([(d, v) for d, v in found if v is not None])
+    return [_told(part) for part in pairs], _told(found)
 
 
 def _told(pairs: Sequence[tuple[Any, float]]) -> Told:
@@ -79,9 +80,8 @@ def recipes(chain: Chain, domain: Domain[Any], space: SequenceSpace) -> dict[str
         "letters and words, matern": ("matern", letters),
     }
     network = getattr(chain, "network", None)
-    if any(
-        bool(weight.any()) for weight in [*network.parameters()][-2:]
-    ):  # the head of an untrained one is 0
+    head = [*network.parameters()][-2:]  # 0 where the chain was not trained
+    if any(bool(weight.any()) for weight in head):
         learned = LearnedFeatures(network, space)
         found["learned, matern"] = ("matern", learned)
         found["all, matern"] = ("matern", JoinedFeatures((letters, learned)))
