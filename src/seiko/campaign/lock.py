@@ -6,10 +6,11 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from seiko.campaign.database import advisory_key
 from seiko.campaign.location import Location
@@ -50,13 +51,18 @@ def exclusive(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
 
 @contextmanager
 def exclusive_on_server(engine: Engine, location: Location, *, wait: float = 0.0) -> Iterator[None]:
-    """Hold the lock of a campaign in PostgreSQL; it is gone with the connection."""
+    """Hold the lock of a campaign in PostgreSQL; if this process dies, it goes with the connection."""
     key = {"key": advisory_key(location, "ask")}
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not _tried(lambda: bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key)), wait):
             raise _busy(str(location), _holder(connection, key["key"]))
-        connection.detach()
-        yield  # closing this connection, which no pool keeps, releases the lock
+        connection.detach()  # no pool keeps it: whatever goes wrong below, closing it releases the lock
+        try:
+            yield
+        finally:
+            # A server notices a closed connection in its own time, and refuses the next to ask till then.
+            with suppress(SQLAlchemyError):
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
 
 
 def _tried(attempt: Callable[[], bool], wait: float) -> bool:
