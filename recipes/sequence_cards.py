@@ -108,6 +108,7 @@ def card_of(
         "process": recipe.process,
         "both_strands": recipe.both_strands,
         "learned_features": recipe.learned_features,
+        "feature_kind": recipe.feature_kind,
         **data.facts,
         "network": recipe.network,
         "parameters": sum(p.numel() for p in chain.parameters()),

@@ -43,6 +43,7 @@ class Recipe:
     steps: tuple[int, ...] = (50, 16, 8)
     both_strands: bool = False
     learned_features: bool = False
+    feature_kind: str | None = None
     num_samples: int = 10_000
 
     @property
@@ -107,6 +108,7 @@ RECIPES = {
         length=50,
         network={"kind": "convolution", "width": 32, "num_layers": 4, "kernel": 7},
         settings=_settings(800, 3e-3, 0.1, 64),
+        feature_kind="variants",
         num_samples=2000,
         steps=(16, 8),
     ),

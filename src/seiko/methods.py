@@ -26,7 +26,7 @@ from seiko.proposers.sampling import sampler
 from seiko.proposers.tempered_smc import TemperedSMC
 from seiko.surrogates.base import Surrogate
 from seiko.surrogates.ensemble import BootstrapEnsemble
-from seiko.surrogates.gp import GaussianProcess, KernelName
+from seiko.surrogates.gp import GaussianProcess
 from seiko.updaters.backprop import RewardBackprop
 from seiko.updaters.base import ShareOfEntropy, Updater
 from seiko.updaters.reward_weighted import RewardWeighted
@@ -36,11 +36,11 @@ Design = TypeVar("Design")
 Mutate = Callable[[Any, np.random.Generator], Any]
 Crossover = Callable[[Any, Any, np.random.Generator], Any]
 DEFAULT_KL_TARGET = 4.0
-KERNELS: Mapping[FeatureKind, KernelName] = {
-    "counts": "tanimoto",
-    "additive": "linear+tanimoto",
-    "variants": "matern",
-    "embedding": "matern",
+SURROGATES: Mapping[FeatureKind, Surrogate] = {
+    "counts": GaussianProcess("tanimoto"),
+    "additive": GaussianProcess("linear+tanimoto"),
+    "variants": GaussianProcess("matern", winsorize=0.5),
+    "embedding": GaussianProcess("matern"),
 }
 SEQUENCES: tuple[FeatureKind, ...] = ("additive", "variants")
 """What the features of sequences are."""
@@ -49,8 +49,8 @@ DEFAULT_SEARCH: Mapping[str, Any] = {"population_size": 50, "mutation_rate": 0.5
 
 
 def default_surrogate(domain: Domain[Any]) -> Surrogate:
-    """A Gaussian process, its kernel by the kind of features."""
-    return GaussianProcess(KERNELS[domain.feature_kind])
+    """A Gaussian process, by the kind of features."""
+    return SURROGATES[domain.feature_kind]
 
 
 def default_settings(chain: Chain, domain: Domain[Any]) -> dict[str, Any]:

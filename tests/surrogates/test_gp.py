@@ -151,7 +151,33 @@ def test_wide_features_with_pure_noise_and_none_at_all(kernel, signal):
     assert torch.isfinite(posterior.mean).all() and (posterior.variance > 0).all()
 
 
+@pytest.mark.parametrize("n", [40, 700])
+def test_winsorised_readings_are_those_of_the_upper_share(n):
+    x = torch.rand(n, 2, generator=seeded(0), dtype=torch.float64)
+    y = torch.sin(5 * x[:, 0])
+    raised, new = y.clamp_min(y.quantile(0.5)), torch.rand(20, 1, 2, generator=seeded(2)).double()
+    found = GaussianProcess(winsorize=0.5).fit(Observations(x, y)).posterior(new)
+    expected = GaussianProcess().fit(Observations(x, raised)).posterior(new)
+    torch.testing.assert_close(found.mean, expected.mean)
+    torch.testing.assert_close(found.variance, expected.variance)
+
+
+def test_depths_do_not_pass_for_doubt_on_a_plateau():
+    x = torch.rand(150, 3, generator=seeded(0), dtype=torch.float64)
+    y = torch.where(x[:, 1] < 0.25, -10.0, 0.3 * torch.sin(6 * x[:, 0]))
+    new = torch.rand(200, 1, 3, generator=seeded(1)).double()
+    new[..., 1] = 0.5 + new[..., 1] / 2
+    as_told, winsorised = (
+        GaussianProcess(winsorize=share).fit(Observations(x, y)).posterior(new).variance.sqrt().mean()
+        for share in (0.0, 0.5)
+    )
+    assert winsorised < as_told / 5
+
+
 def test_bad_arguments():
+    for share in (-0.1, 1.0, float("nan")):
+        with pytest.raises(ParameterError, match="winsorize"):
+            GaussianProcess(winsorize=share)
     with pytest.raises(ParameterError, match="must be"):
         GaussianProcess("rbf")
     with pytest.raises(ParameterError, match="ard"):

@@ -150,4 +150,8 @@ def test_promoters_are_seen_by_what_the_loaded_network_makes_of_them():
     learned = LearnedFeatures(chain.network, space_of(zoo.read_card("promoters-ecoli")))(design)
     assert domain.feature_kind == "variants"
     assert torch.equal(domain.features(design)[:, -learned.shape[1] :], learned)
-    assert zoo.load("utr5-natural")[1].feature_kind == "additive"
+
+
+def test_a_card_says_how_designs_are_compared():
+    kinds = {name: zoo.load(name)[1].feature_kind for name in ("tfbind8-low", "utr5-natural", "gfp-variants")}
+    assert kinds == {"tfbind8-low": "additive", "utr5-natural": "variants", "gfp-variants": "variants"}

@@ -47,7 +47,7 @@ class Domain(Generic[Design]):
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
         feature_kind: Whether features are counts (compared by Tanimoto similarity), an embedding (compared
             by distance), additive (each says something by itself, like letters and words of a sequence), or
-            those of variants of one parent or family of sequences (compared by distance too).
+            those of variants of one parent or of one natural family (compared by distance too).
         formats: Files of the field's own kind, by name, that designs can be written to and read from.
         figures: Pictures of many designs at once, for reports: title to a function from designs, the best
             first, to an SVG fragment; "" where these designs give none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, cast, get_args
 
@@ -52,13 +52,18 @@ class GaussianProcess:
     of readings that bring none maximise the marginal likelihood times wide log-normal priors; the
     lengthscale's grows with the root of the number of features (Hvarfner et al. 2024, arXiv 2402.02229).
 
+    A search needs the upper readings told apart. Where a few are far below the others, a stationary process
+    takes their depth for the size of its uncertainty everywhere: `winsorize` raises the lowest.
+
     Args:
         kernel: ``"matern"`` for embeddings, ``"tanimoto"`` for count or binary fingerprints,
             ``"linear+tanimoto"`` for counts that each add something, such as letters and words of sequences.
         ard: Whether every feature has its own lengthscale (Matern only).
+        winsorize: Share of the readings, in [0, 1), that are raised to the lowest of the others: y becomes
+            max(y, quantile(y, winsorize)). The mean says nothing of how bad a design below that is.
 
     Raises:
-        ParameterError: If the kernel is unknown, or `ard` is asked of Tanimoto.
+        ParameterError: If the kernel is unknown, `ard` is asked of Tanimoto, or `winsorize` is not a share.
 
     Example:
         >>> x = torch.linspace(0, 1, 20, dtype=torch.float64)[:, None]
@@ -69,12 +74,15 @@ class GaussianProcess:
 
     kernel: KernelName = "matern"
     ard: bool = field(default=False, kw_only=True)
+    winsorize: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.kernel not in get_args(KernelName):
             raise ParameterError(f"`kernel` must be one of {get_args(KernelName)}; got {self.kernel!r}.")
         if self.ard and self.kernel != "matern":
             raise ParameterError("A Tanimoto kernel has no lengthscales, so `ard` must be False.")
+        if not 0 <= self.winsorize < 1:
+            raise ParameterError(f"`winsorize` must be a share in [0, 1); got {self.winsorize!r}.")
 
     def fit(self, data: Observations, *, generator: torch.Generator | None = None) -> ExactGaussianProcess:
         """Fit to everything told.
@@ -86,7 +94,10 @@ class GaussianProcess:
         Returns:
             A BoTorch single-task GP, its hyperparameters fixed.
         """
-        x, y = data.features.detach().double(), data.values.detach().double()[:, None]
+        values = data.values.detach().double()
+        if self.winsorize:
+            values = values.clamp_min(values.quantile(self.winsorize))
+        x, y = data.features.detach().double(), values[:, None]
         outcome = Standardize(m=1)
         outcome(y)
         likelihood = _likelihood(known_variance(data.noise_std, y[:, 0], outcome.stdvs.squeeze()))
@@ -98,8 +109,9 @@ class GaussianProcess:
         else:
             rows = y[:, 0].argsort()[torch.linspace(0, len(y) - 1, MAX_FITTED).long()]
             noise = None if data.noise_std is None else data.noise_std[rows]
-            part = self.fit(Observations(data.features[rows], data.values[rows], noise), generator=generator)
-            _take_hyperparameters(model, part)
+            part = replace(self, winsorize=0.0)
+            fitted = part.fit(Observations(data.features[rows], values[rows], noise), generator=generator)
+            _take_hyperparameters(model, fitted)
         return model
 
     def _covariance(self, x: Tensor) -> Kernel:

@@ -136,11 +136,15 @@ def build(card: Mapping[str, Any], num_steps: int) -> tuple[DiffusionChain, Doma
 def domain_of(
     card: Mapping[str, Any], network: nn.Module, constraints: Sequence[Constraint] = ()
 ) -> Domain[str]:
-    """The domain of a card, under constraints; features are learned where the card says that they help."""
+    """The domain of a card, under constraints.
+
+    A card says whether learned features help, and how features are compared where that is not the default.
+    """
     return sequence_domain(
         space_of(card),
         constraints=constraints,
         parent=card.get("parent"),
         both_strands=card["both_strands"],
         network=network if card.get("learned_features") else None,
+        feature_kind=card.get("feature_kind"),
     )
