@@ -162,6 +162,17 @@ def test_winsorised_readings_are_those_of_the_upper_share(n):
     torch.testing.assert_close(found.variance, expected.variance)
 
 
+def test_new_readings_of_a_winsorised_process_are_foretold_as_they_are_told():
+    x = torch.rand(40, 2, generator=seeded(0), dtype=torch.float64)
+    data, new = Observations(x, torch.sin(5 * x[:, 0])), torch.rand(20, 1, 2, generator=seeded(2)).double()
+    winsorised = GaussianProcess(winsorize=0.5).fit(data)
+    expected = GaussianProcess().fit(data).posterior(new, observation_noise=True)
+    for _ in range(2):
+        found = winsorised.posterior(new, observation_noise=True)
+        assert torch.equal(found.mean, expected.mean) and torch.equal(found.variance, expected.variance)
+    assert winsorised.posterior(new).mean.min() > float(data.values.median()) - 0.1 > found.mean.min() + 0.2
+
+
 def test_depths_do_not_pass_for_doubt_on_a_plateau():
     x = torch.rand(150, 3, generator=seeded(0), dtype=torch.float64)
     y = torch.where(x[:, 1] < 0.25, -10.0, 0.3 * torch.sin(6 * x[:, 0]))

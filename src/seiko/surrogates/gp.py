@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, cast, get_args
 
 import gpytorch
@@ -60,7 +60,8 @@ class GaussianProcess:
             ``"linear+tanimoto"`` for counts that each add something, such as letters and words of sequences.
         ard: Whether every feature has its own lengthscale (Matern only).
         winsorize: Share of the readings, in [0, 1), that are raised to the lowest of the others: y becomes
-            max(y, quantile(y, winsorize)). The mean says nothing of how bad a design below that is.
+            max(y, quantile(y, winsorize)), and the posterior is that of such a reward. The law of a new
+            reading (``observation_noise``) stays that of a process fitted to the readings as told.
 
     Raises:
         ParameterError: If the kernel is unknown, `ard` is asked of Tanimoto, or `winsorize` is not a share.
@@ -94,16 +95,16 @@ class GaussianProcess:
         Returns:
             A BoTorch single-task GP, its hyperparameters fixed.
         """
-        values = data.values.detach().double()
+        values, as_told = data.values.detach().double(), None
         if self.winsorize:
             values = values.clamp_min(values.quantile(self.winsorize))
+            as_told = cache(partial(replace(self, winsorize=0.0).fit, data))
         x, y = data.features.detach().double(), values[:, None]
         outcome = Standardize(m=1)
         outcome(y)
         likelihood = _likelihood(known_variance(data.noise_std, y[:, 0], outcome.stdvs.squeeze()))
-        model = ExactGaussianProcess(
-            x, y, self._covariance(x), likelihood, outcome, _scaling(x) if self.kernel == "matern" else None
-        )
+        scaling = _scaling(x) if self.kernel == "matern" else None
+        model = ExactGaussianProcess(x, y, self._covariance(x), likelihood, outcome, scaling, as_told)
         if len(y) <= MAX_FITTED:
             _fit_hyperparameters(model, as_generator(generator))
         else:
@@ -138,6 +139,7 @@ class ExactGaussianProcess(SingleTaskGP):
         likelihood: GaussianLikelihood,
         outcome: Standardize,
         scaling: AffineInputTransform | None,
+        as_told: Callable[[], ExactGaussianProcess] | None = None,
     ) -> None:
         super().__init__(
             x,
@@ -149,6 +151,7 @@ class ExactGaussianProcess(SingleTaskGP):
         )
         self.num_features = x.shape[-1]
         self.value_std = float(outcome.stdvs.squeeze())
+        self._as_told = as_told
 
     @property
     def noise_std(self) -> float:
@@ -167,10 +170,13 @@ class ExactGaussianProcess(SingleTaskGP):
         Args:
             X: Features, [..., q, feature].
             output_indices: Ignored; there is one output.
-            observation_noise: Add ``noise_std**2`` to the variances, for a new reading.
+            observation_noise: Add ``noise_std**2`` to the variances, for a new reading; of a winsorised
+                process, ask one fitted to the readings as told.
             posterior_transform: Applied to the posterior where given.
         """
         check_width(X, self.num_features)
+        if observation_noise is not False and self._as_told is not None:
+            return self._as_told().posterior(X, output_indices, observation_noise, posterior_transform)
         X = X.double()
         with gpytorch.settings.max_cholesky_size(EXACT_UP_TO):
             pointwise = X.ndim > 2 and X.shape[-2] == 1
