@@ -40,9 +40,10 @@ SURROGATES: Mapping[FeatureKind, Surrogate] = {
     "counts": GaussianProcess("tanimoto"),
     "additive": GaussianProcess("linear+tanimoto"),
     "variants": GaussianProcess("matern", winsorize=0.5),
+    "learned": GaussianProcess("matern"),
     "embedding": GaussianProcess("matern"),
 }
-SEQUENCES: tuple[FeatureKind, ...] = ("additive", "variants")
+SEQUENCES: tuple[FeatureKind, ...] = ("additive", "variants", "learned")
 """What the features of sequences are."""
 
 DEFAULT_SEARCH: Mapping[str, Any] = {"population_size": 50, "mutation_rate": 0.5}

@@ -133,7 +133,7 @@ def test_features_of_both_strands_from_a_network_are_the_same_for_both():
 def test_a_network_joins_the_default_features_and_its_domain_compares_by_distance():
     network = sequence_network(FIXED, "masked", {"kind": "mlp", "width": 16, "num_layers": 1})
     domain, plain = sequence_domain(FIXED, network=network), sequence_domain(FIXED)
-    assert (plain.feature_kind, domain.feature_kind) == ("additive", "variants")
+    assert (plain.feature_kind, domain.feature_kind) == ("additive", "learned")
     design = FIXED.decode(states(FIXED))[:1]
     assert torch.equal(domain.features(design)[:, :-16], plain.features(design))
     assert torch.equal(domain.features(design)[:, -16:], LearnedFeatures(network, FIXED)(design))

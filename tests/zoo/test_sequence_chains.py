@@ -148,7 +148,7 @@ def test_promoters_are_seen_by_what_the_loaded_network_makes_of_them():
     chain, domain = zoo.load("promoters-ecoli")
     design = designs_of("promoters-ecoli", 2)
     learned = LearnedFeatures(chain.network, space_of(zoo.read_card("promoters-ecoli")))(design)
-    assert domain.feature_kind == "variants"
+    assert domain.feature_kind == "learned"
     assert torch.equal(domain.features(design)[:, -learned.shape[1] :], learned)
 
 

@@ -14,7 +14,7 @@ from seiko.tables.designs import DesignFormat
 from seiko.typing import Condition, State
 
 Design = TypeVar("Design")
-FeatureKind = Literal["counts", "embedding", "additive", "variants"]
+FeatureKind = Literal["counts", "embedding", "additive", "variants", "learned"]
 
 
 def no_condition(batch_size: int, generator: torch.Generator | None = None) -> None:
@@ -46,8 +46,9 @@ class Domain(Generic[Design]):
         metrics: Named functions of a list of designs, for reports.
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
         feature_kind: Whether features are counts (compared by Tanimoto similarity), an embedding (compared
-            by distance), additive (each says something by itself, like letters and words of a sequence), or
-            those of variants of one parent or of one natural family (compared by distance too).
+            by distance), additive (each says something by itself, like letters and words of a sequence),
+            those of variants of one parent or of one natural family (compared by distance too), or those of
+            sequences with what a pre-trained network learned of them (likewise).
         formats: Files of the field's own kind, by name, that designs can be written to and read from.
         figures: Pictures of many designs at once, for reports: title to a function from designs, the best
             first, to an SVG fragment; "" where these designs give none.

@@ -69,8 +69,8 @@ def sequence_domain(
         network: Of a chain that was pre-trained on sequences of this family, such as promoters: what it makes
             of a sequence joins the default features (`LearnedFeatures`).
         features: `default_features` if None.
-        feature_kind: How those are compared; see `Domain`. "variants" with a parent or a network, else
-            "additive".
+        feature_kind: How those are compared; see `Domain`. "learned" with a network, else "variants" with a
+            parent, else "additive".
         reference: Known sequences, for ``novelty`` and ``enrichment``.
         motifs: Whose enrichment over the reference is reported; see `Alphabet.motif`.
 
@@ -99,7 +99,7 @@ def sequence_domain(
             hint="Give JoinedFeatures((your features, LearnedFeatures(network, space))) as `features`.",
         )
     chosen = features or default_features(space, both_strands=both_strands, parent=parent, network=network)
-    family = parent is not None or network is not None
+    usual: FeatureKind = "learned" if network is not None else "additive" if parent is None else "variants"
 
     @lru_cache(maxsize=1 << 16)
     def why_invalid(design: str) -> str:
@@ -130,7 +130,7 @@ def sequence_domain(
         to_bytes=lambda design: read(design).encode(),
         from_bytes=lambda content: read(content.decode()),
         render=lambda design: draw_sequence(read(design), parent=parent, width=CARD),
-        feature_kind=feature_kind or ("variants" if family else "additive"),
+        feature_kind=feature_kind or usual,
         formats=FORMATS,
         figures=sequence_figures(space, parent, both_strands=both_strands),
         metrics=_metrics(space, parent, key, why_invalid, tuple(reference), tuple(motifs)),
