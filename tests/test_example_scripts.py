@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from pathlib import Path
 
 import pytest
 
+from script_module import load_script
 from seiko import RewardBackprop
 from seiko.campaign import Journal
 from seiko.domains.sequence import DNA
@@ -25,10 +25,7 @@ SMALL = {
 
 
 def script(name):
-    spec = importlib.util.spec_from_file_location(f"example_{name}", ROOT / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(f"examples/{name}.py")
 
 
 def told(folder):

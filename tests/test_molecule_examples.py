@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +9,7 @@ import pytest
 from rdkit import Chem
 
 import token_world
+from script_module import load_script
 from seiko.oracles.docking import Fidelity
 from seiko.surrogates.gp import GaussianProcess
 from seiko.updaters.reward_weighted import RewardWeighted
@@ -31,11 +31,7 @@ QUICK = {
 
 
 def example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(f"examples/{name}.py")
 
 
 @pytest.fixture(autouse=True)

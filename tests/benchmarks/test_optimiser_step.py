@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 from image_world import diffusers  # skips where the extra is not installed
+from script_module import load_script
 
-FILE = Path(__file__).parents[2] / "benchmarks" / "gpu" / "optimiser_step.py"
 STEPS, GRAD = 8, 2
 
 
 @pytest.fixture(scope="module")
 def bench():
     assert diffusers
-    spec = importlib.util.spec_from_file_location("optimiser_step", FILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    return load_script("benchmarks/gpu/optimiser_step.py")
 
 
 @pytest.fixture(scope="module")

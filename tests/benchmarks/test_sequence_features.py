@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from script_module import load_script
 
 
 @pytest.fixture
 def bench():
-    path = ROOT / "benchmarks" / "sequence_features.py"
-    spec = importlib.util.spec_from_file_location("sequence_features_benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    return load_script("benchmarks/sequence_features.py")
 
 
 def test_a_row_for_every_kind_of_features(bench, monkeypatch, capsys):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from image_world import generator
+from script_module import ROOT, load_script
 from seiko import methods, zoo
 from seiko.chain import sample
 from seiko.domains.image_format import PROMPT
@@ -21,7 +20,6 @@ from seiko.testing import check_chain, check_domain
 from seiko.updaters import PolicyGradient
 from seiko.zoo.pixels import build as build_pixels
 
-ROOT = Path(__file__).parents[2]
 TINY = {
     "block_out_channels": (8, 16),
     "layers_per_block": 1,
@@ -34,12 +32,9 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def recipe():
-    spec = importlib.util.spec_from_file_location("recipe_icons", ROOT / "recipes" / "icons.py")
-    module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "recipes")
-        spec.loader.exec_module(module)
-    return module
+        return load_script("recipes/icons.py")
 
 
 def _card(recipe, name):
