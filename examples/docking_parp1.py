@@ -49,7 +49,7 @@ def main(
         docked = again.dock(winners)
     for number, winner in enumerate(docked, 1):
         reading = winner.observation()
-        print(f"{number}: {reading.value} +- {reading.noise_std} ({reading.note}) {winner.smiles}")
+        print(f"{number}: {reading.value} +- {reading.noise_std} kcal/mol ({reading.note}) {winner.smiles}")
         (Path(folder) / f"winner-{number}.svg").write_text(draw_molecule(winner.smiles))
     poses = [pose_molecule(winner.best_pose) for winner in docked if winner.best_pose]
     write_molecules(Path(folder) / "winners.sdf", poses)
