@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
-import numpy as np
-
 from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import Chain, SupportsLoss
 from seiko.chains.clean import can_look_ahead
@@ -18,6 +16,7 @@ from seiko.proposers.base import Proposer
 from seiko.proposers.best_of_n import BestOfN
 from seiko.proposers.genetic import GeneticAlgorithm
 from seiko.proposers.guidance import Guidance
+from seiko.proposers.moves import Crossover, Mutate
 from seiko.proposers.online import OnlineFineTuner
 from seiko.proposers.online_ppo import OnlinePPO
 from seiko.proposers.pool_bayes_opt import PoolBayesOpt
@@ -33,8 +32,6 @@ from seiko.updaters.reward_weighted import RewardWeighted
 from seiko.updaters.soft_q import SoftQ
 
 Design = TypeVar("Design")
-Mutate = Callable[[Any, np.random.Generator], Any]
-Crossover = Callable[[Any, Any, np.random.Generator], Any]
 DEFAULT_KL_TARGET = 4.0
 SURROGATES: Mapping[FeatureKind, Surrogate] = {
     "counts": GaussianProcess("tanimoto"),
@@ -179,7 +176,12 @@ def best_of_n(
 
 
 def genetic(
-    chain: Chain, domain: Domain[Design], *, mutate: Mutate, crossover: Crossover, **settings: Any
+    chain: Chain,
+    domain: Domain[Design],
+    *,
+    mutate: Mutate[Design],
+    crossover: Crossover[Design],
+    **settings: Any,
 ) -> GeneticAlgorithm[Design]:
     """Genetic algorithm: children of the best designs told, from samples of the chain on; no surrogate."""
     return GeneticAlgorithm(domain, sampler(chain, domain), mutate=mutate, crossover=crossover, **settings)
@@ -189,8 +191,8 @@ def adalead(
     chain: Chain,
     domain: Domain[Design],
     *,
-    mutate: Mutate,
-    crossover: Crossover,
+    mutate: Mutate[Design],
+    crossover: Crossover[Design],
     surrogate: Surrogate | None = None,
     **settings: Any,
 ) -> AdaLead[Design]:
@@ -209,8 +211,8 @@ def pool_bayes_opt(
     chain: Chain,
     domain: Domain[Design],
     *,
-    mutate: Mutate,
-    crossover: Crossover,
+    mutate: Mutate[Design],
+    crossover: Crossover[Design],
     exploration: float = 1.0,
     surrogate: Surrogate | None = None,
     search: Mapping[str, Any] = DEFAULT_SEARCH,

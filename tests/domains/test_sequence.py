@@ -391,7 +391,7 @@ def test_moves_read_designs_first():
         assert DOMAINS["plain"].crossover("acguac", "GGTCGC", rngs[0]) == crossover_sequence(
             "ACGTAC", "GGTCGC", rngs[1], space=FIXED
         )
-        soft = mutate_sequence("acguac", rngs[2], space=FIXED)
+        soft = DOMAINS["plain"].mutate("acguac", rngs[2])
         assert soft == mutate_sequence("ACGTAC", rngs[3], space=FIXED)
         assert FIXED.parse(soft) == (soft, "")
     with pytest.raises(ParameterError, match="letter 'X' at position 6"):

@@ -24,6 +24,7 @@ from seiko.proposers.online_ppo import OnlinePPO
 from seiko.proposers.sampling import (
     diverse_batch,
     draw_designs,
+    draw_edits,
     draw_pool,
     draw_variations,
     feasible_states,
@@ -539,6 +540,27 @@ def test_a_share_of_the_variations_is_crossed():
         methods.seiko_ucb(chain, domain, crossover_rate=1.5)
 
 
+def test_edits_are_small_changes_and_crossings():
+    domain = sequence_domain(SequenceSpace(RNA, 12))
+    parents = ["A" * 12, "U" * 12]
+    children = draw_edits(domain, parents, 400, torch.Generator().manual_seed(0))
+    assert len(children) == 400
+    nearest = [min(12 - child.count("A"), 12 - child.count("U")) for child in children]
+    # Half are mutants, which change one letter in the mean and one at least.
+    assert 0.4 < sum(near in (1, 2) for near in nearest) / 400 < 0.6
+    assert 0.35 < sum(near >= 3 for near in nearest) / 400 < 0.6
+    alone = draw_edits(domain, parents[:1], 50, torch.Generator().manual_seed(0))
+    assert max(12 - child.count("A") for child in alone) <= 4 and len(set(alone)) > 10
+
+
+def test_edits_need_moves():
+    chain, domain = materials()
+    with pytest.raises(ParameterError, match=r"needs a domain with `mutate` and `crossover`"):
+        methods.seiko_ucb(chain, domain, edit_rate=0.5)
+    with pytest.raises(ParameterError, match="edit_rate"):
+        methods.seiko_ucb(chain, domain, edit_rate=1.5)
+
+
 def test_the_defaults_follow_the_size_of_the_space():
     space = SequenceSpace(RNA, 12)
     words = methods.seiko_ucb(uniform_sequences(space), sequence_domain(space))
@@ -568,7 +590,8 @@ def test_molecules_are_varied_by_the_chain_that_writes_them():
     assert draw_variations(chain, domain, ["CCF"], 8, torch.Generator()) == []
 
 
-def test_generations_raise_the_score_of_what_is_asked():
+@pytest.mark.parametrize("edit_rate", [0.0, 0.5, 1.0])
+def test_generations_raise_the_score_of_what_is_asked(edit_rate):
     space = SequenceSpace(RNA, 12)
     chain, domain = uniform_sequences(space), sequence_domain(space)
     designs = draw_designs(chain, domain, 40, torch.Generator().manual_seed(1))
@@ -578,7 +601,12 @@ def test_generations_raise_the_score_of_what_is_asked():
 
     def asked(num_generations: int) -> float:
         proposer = methods.greedy(
-            chain, domain, updater=QUICK["updater"], pool_size=60, num_generations=num_generations
+            chain,
+            domain,
+            updater=QUICK["updater"],
+            pool_size=60,
+            num_generations=num_generations,
+            edit_rate=edit_rate,
         )
         found = proposer.propose(history, 10, resume={}, generator=torch.Generator().manual_seed(2))
         return sum(d.count("A") for d in found.designs) / 10

@@ -42,6 +42,8 @@ class Domain(Generic[Design]):
             such function.
         crossover: ``(one, other, generator of NumPy) -> a design of parts of both``, None where it found
             none; itself None where there is no such function.
+        mutate: ``(design, generator of NumPy) -> another design near by``, None where it found none; itself
+            None where there is no such function.
         condition: ``(batch_size, generator) -> condition`` for sampling.
         metrics: Named functions of a list of designs, for reports.
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
@@ -67,6 +69,7 @@ class Domain(Generic[Design]):
     soft_features: Callable[[State, Condition], Tensor] | None = None
     encode: Callable[[Sequence[Design]], State] | None = None
     crossover: Callable[[Design, Design, np.random.Generator], Design | None] | None = None
+    mutate: Callable[[Design, np.random.Generator], Design | None] | None = None
     condition: Callable[[int, torch.Generator | None], Condition] = no_condition
     metrics: Mapping[str, Callable[[Sequence[Design]], float]] = field(default_factory=dict)
     why_invalid: Callable[[Design], str] = lambda design: ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
+from typing import Any
 
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from seiko.domains.molecule_metrics import (
     scaffold_diversity,
     tanimoto_diversity,
 )
-from seiko.domains.molecule_moves import crossover_molecule
+from seiko.domains.molecule_moves import crossover_molecule, mutate_molecule
 from seiko.domains.molecule_soft import GraphCounts
 from seiko.errors import ShapeError
 from seiko.typing import Condition, State
@@ -96,16 +97,17 @@ def smiles_domain(
         return read(design)[0] or design
 
     measures = _metrics(key, why_invalid, reference)
+    allowed: dict[str, Any] = {
+        "num_atoms": rules.max_atoms,
+        "elements": rules.elements,
+        "charges": rules.charges != "none",
+    }
     return Domain(
         name=name,
         decode=decode,
         encode=encode,
-        crossover=partial(
-            crossover_molecule,
-            num_atoms=rules.max_atoms,
-            elements=rules.elements,
-            charges=rules.charges != "none",
-        ),
+        crossover=partial(crossover_molecule, **allowed),
+        mutate=partial(mutate_molecule, **allowed),
         features=features or morgan_counts,
         soft_features=soft_features,
         is_valid=lambda design: not why_invalid(design),

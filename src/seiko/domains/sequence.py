@@ -21,7 +21,7 @@ from seiko.domains.sequence_metrics import (
     motif_enrichment,
     novelty,
 )
-from seiko.domains.sequence_moves import crossover_sequence
+from seiko.domains.sequence_moves import crossover_sequence, mutate_sequence
 from seiko.domains.sequence_search import broken, check_constraints, check_parent
 from seiko.domains.sequence_space import SequenceSpace
 from seiko.errors import ParameterError
@@ -122,6 +122,7 @@ def sequence_domain(
         decode=space.decode,
         encode=lambda designs: space.one_hot(space.encode(designs)),
         crossover=partial(crossover_sequence, space=space),
+        mutate=partial(mutate_sequence, space=space),
         features=chosen.__call__,
         soft_features=chosen.soft,
         is_valid=lambda design: not why_invalid(design),

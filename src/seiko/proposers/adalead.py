@@ -14,6 +14,7 @@ from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
 from seiko.proposers.genetic import told_best_first
+from seiko.proposers.moves import Crossover, Mutate
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import numpy_rng
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
@@ -79,8 +80,8 @@ class AdaLead(Generic[Design]):
     domain: Domain[Design]
     initial: Callable[[int, torch.Generator], Sequence[Design]]
     _: KW_ONLY
-    mutate: Callable[[Design, np.random.Generator], Design | None]
-    crossover: Callable[[Design, Design, np.random.Generator], Design | None]
+    mutate: Mutate[Design]
+    crossover: Crossover[Design]
     surrogate: Surrogate
     acquisition: Acquisition = Mean()
     feasibility: FeasibilityModel = FeasibilityModel()

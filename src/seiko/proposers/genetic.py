@@ -13,6 +13,7 @@ import torch
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
+from seiko.proposers.moves import Crossover, Mutate, children
 from seiko.proposers.sampling import numpy_rng
 from seiko.records import History
 
@@ -52,8 +53,8 @@ class GeneticAlgorithm(Generic[Design]):
     domain: Domain[Design]
     initial: Callable[[int, torch.Generator], Sequence[Design]]
     _: KW_ONLY
-    mutate: Callable[[Design, np.random.Generator], Design | None]
-    crossover: Callable[[Design, Design, np.random.Generator], Design | None]
+    mutate: Mutate[Design]
+    crossover: Crossover[Design]
     population_size: int = 5
     selection_pressure: float = 2.0
     mutation_rate: float = 0.1
@@ -98,17 +99,16 @@ class GeneticAlgorithm(Generic[Design]):
             yield from samples
 
     def children(self, population: Sequence[Design], rng: np.random.Generator) -> Iterator[Design | None]:
-        """Children of two or more designs, best first, without end; None where a move found nothing."""
-        count = len(population)
-        weights = np.exp(-self.selection_pressure * np.arange(count) / count)
-        while True:
-            a, b = rng.choice(count, size=2, replace=False, p=weights / weights.sum())
-            child: Design | None = population[a]
-            if crossed := rng.random() < self.crossover_rate:
-                child = self.crossover(population[a], population[b], rng)
-            if child is not None and (not crossed or rng.random() < self.mutation_rate):
-                child = self.mutate(child, rng)
-            yield child
+        """Of designs, best first, without end; None where a move found nothing."""
+        return children(
+            population,
+            rng,
+            mutate=self.mutate,
+            crossover=self.crossover,
+            crossover_rate=self.crossover_rate,
+            mutation_rate=self.mutation_rate,
+            selection_pressure=self.selection_pressure,
+        )
 
     def _new(
         self, candidates: Iterator[Design | None], num_queries: int, known: frozenset[str]

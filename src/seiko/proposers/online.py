@@ -21,6 +21,7 @@ from seiko.proposers.base import Proposal, check_num_queries
 from seiko.proposers.sampling import (
     Pool,
     diverse_batch,
+    draw_edits,
     draw_pool,
     draw_variations,
     feasible_states,
@@ -86,6 +87,8 @@ class OnlineFineTuner(Generic[Design]):
         generation_size: How many variations each time.
         num_parents: Of how many designs; as many as are asked for if None.
         crossover_rate: Share of the variations that are of two parents, where designs can be crossed.
+        edit_rate: Share of the variations that are made without the chain (`draw_edits`): small changes of
+            designs near the best told, where the surrogate knows most.
         diversity: See `diverse_batch`.
         feasibility: Model of the probability P that a design has a reward, learned from infeasible readings:
             ``std of the told values * log P`` is added to the acquisition. None leaves it out.
@@ -113,6 +116,7 @@ class OnlineFineTuner(Generic[Design]):
     generation_size: int = 1000
     num_parents: int | None = None
     crossover_rate: float = 0.0
+    edit_rate: float = 0.0
     diversity: float = 0.5
     feasibility: FeasibilityModel | None = FeasibilityModel()
     final_acquisition: Acquisition = Mean()
@@ -138,8 +142,15 @@ class OnlineFineTuner(Generic[Design]):
                 raise ParameterError(f"`{name}` must be an integer >= {least}; got {getattr(self, name)!r}.")
         if self.num_parents is not None and self.num_parents < 1:
             raise ParameterError(f"`num_parents` must be an integer >= 1 or None; got {self.num_parents!r}.")
-        if not 0 <= self.crossover_rate <= 1:
-            raise ParameterError(f"`crossover_rate` must be in [0, 1]; got {self.crossover_rate!r}.")
+        for name in ("crossover_rate", "edit_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ParameterError(f"`{name}` must be in [0, 1]; got {getattr(self, name)!r}.")
+        if self.edit_rate and (self.domain.mutate is None or self.domain.crossover is None):
+            raise ParameterError(
+                f"`edit_rate` of {self.edit_rate!r} needs a domain with `mutate` and `crossover`; "
+                f"{self.domain.name!r} has not both.",
+                hint="Set `edit_rate` to 0.",
+            )
 
     def propose(
         self,
@@ -284,17 +295,18 @@ class OnlineFineTuner(Generic[Design]):
             return features, wanted
         told = [trial.design for trial in history.complete]
         known = score(told)
+        edits = round(self.edit_rate * self.generation_size)
+        written = self.generation_size - edits
         for _ in range(self.num_generations):
             best = torch.cat([known, wanted]).argsort(descending=True)[:num_parents].tolist()
             parents = [told[row] if row < len(told) else pool.designs[row - len(told)] for row in best]
-            children = draw_variations(
-                chain,
-                self.domain,
-                parents,
-                self.generation_size,
-                generator,
-                crossover_rate=self.crossover_rate,
-            )
+            children: list[Design] = []
+            if written:
+                children += draw_variations(
+                    chain, self.domain, parents, written, generator, crossover_rate=self.crossover_rate
+                )
+            if edits:
+                children += draw_edits(self.domain, parents, edits, generator)
             if new := pool.add(children, self.domain):
                 added = team.rows(new, self.domain.features)
                 features = torch.cat([features, added])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from seiko import shares, tree
 from seiko.chain import Chain, SupportsVariation, sample
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
+from seiko.proposers.moves import children
 from seiko.typing import Condition, State
 
 Design = TypeVar("Design")
@@ -163,6 +165,31 @@ def draw_variations(
         return [design for state, given in varied for design in domain.decode(state, given)]
 
     return [design for part in shares.current().each(count, generator, write) for design in part]
+
+
+def draw_edits(
+    domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
+) -> list[Design]:
+    """Parents changed a little without a chain: half crossed, half of those and all others mutated.
+
+    A move that finds nothing gives no child.
+
+    Args:
+        domain: With `mutate` and `crossover`.
+        parents: Valid designs, drawn evenly.
+        count: Children tried.
+        generator: Of all randomness.
+    """
+    assert domain.mutate is not None and domain.crossover is not None
+    edits = children(
+        parents,
+        numpy_rng(generator),
+        mutate=domain.mutate,
+        crossover=domain.crossover,
+        crossover_rate=0.5,
+        mutation_rate=0.5,
+    )
+    return [child for child in islice(edits, count) if child is not None]
 
 
 def _encoded(domain: Domain[Design], designs: Sequence[Design]) -> State | None:
