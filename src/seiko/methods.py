@@ -56,11 +56,13 @@ def default_settings(chain: Chain, domain: Domain[Any]) -> dict[str, Any]:
     sequences = domain.feature_kind in SEQUENCES
     if not sequences and not isinstance(chain, LeftToRight):
         return {"exploration": 1.0, "kl_target": DEFAULT_KL_TARGET}
-    search = {"kl_target": ShareOfEntropy(0.45), "num_generations": 4}
+    search: dict[str, Any] = {"kl_target": ShareOfEntropy(0.45)}
     if sequences:
-        return {"exploration": 2.0, "pool_size": 2000, "generation_size": 1000} | search
-    search |= {"pool_size": 1000, "generation_size": 500, "num_parents": 20, "crossover_rate": 0.5}
-    return {"exploration": 1.0, "select": "thompson"} | search
+        search |= {"pool_size": 2000, "num_generations": 8, "generation_size": 1000}
+        can_edit = domain.mutate is not None and domain.crossover is not None
+        return {"exploration": 2.0, "edit_rate": 0.5 if can_edit else 0.0} | search
+    search |= {"pool_size": 1000, "num_generations": 4, "generation_size": 500, "num_parents": 20}
+    return {"exploration": 1.0, "select": "thompson", "crossover_rate": 0.5} | search
 
 
 def default_updater(chain: Chain, domain: Domain[Any]) -> Updater:

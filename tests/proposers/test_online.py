@@ -24,7 +24,6 @@ from seiko.proposers.online_ppo import OnlinePPO
 from seiko.proposers.sampling import (
     diverse_batch,
     draw_designs,
-    draw_edits,
     draw_pool,
     draw_variations,
     feasible_states,
@@ -540,34 +539,14 @@ def test_a_share_of_the_variations_is_crossed():
         methods.seiko_ucb(chain, domain, crossover_rate=1.5)
 
 
-def test_edits_are_small_changes_and_crossings():
-    domain = sequence_domain(SequenceSpace(RNA, 12))
-    parents = ["A" * 12, "U" * 12]
-    children = draw_edits(domain, parents, 400, torch.Generator().manual_seed(0))
-    assert len(children) == 400
-    nearest = [min(12 - child.count("A"), 12 - child.count("U")) for child in children]
-    # Half are mutants, which change one letter in the mean and one at least.
-    assert 0.4 < sum(near in (1, 2) for near in nearest) / 400 < 0.6
-    assert 0.35 < sum(near >= 3 for near in nearest) / 400 < 0.6
-    alone = draw_edits(domain, parents[:1], 50, torch.Generator().manual_seed(0))
-    assert max(12 - child.count("A") for child in alone) <= 4 and len(set(alone)) > 10
-
-
-def test_edits_need_moves():
-    chain, domain = materials()
-    with pytest.raises(ParameterError, match=r"needs a domain with `mutate` and `crossover`"):
-        methods.seiko_ucb(chain, domain, edit_rate=0.5)
-    with pytest.raises(ParameterError, match="edit_rate"):
-        methods.seiko_ucb(chain, domain, edit_rate=1.5)
-
-
 def test_the_defaults_follow_the_size_of_the_space():
     space = SequenceSpace(RNA, 12)
     words = methods.seiko_ucb(uniform_sequences(space), sequence_domain(space))
     tokens = methods.seiko_ucb(token_world.small_chain(), build(token_world.CARD, 48)[1])
     small = methods.seiko_ucb(*zoo.load("qm9-graph"))
     assert words.kl_target == tokens.kl_target == ShareOfEntropy(0.45)
-    assert words.num_generations == tokens.num_generations == 4
+    assert (words.num_generations, tokens.num_generations) == (8, 4)
+    assert (words.edit_rate, tokens.edit_rate) == (0.5, 0.0)
     assert (words.crossover_rate, tokens.crossover_rate) == (0.0, 0.5)
     assert (words.select, tokens.select, small.select) == ("acquisition", "thompson", "acquisition")
     assert small.kl_target == 4.0 and small.num_generations == 0

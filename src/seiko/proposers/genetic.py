@@ -100,7 +100,7 @@ class GeneticAlgorithm(Generic[Design]):
 
     def children(self, population: Sequence[Design], rng: np.random.Generator) -> Iterator[Design | None]:
         """Of designs, best first, without end; None where a move found nothing."""
-        return children(
+        pairs = children(
             population,
             rng,
             mutate=self.mutate,
@@ -109,6 +109,7 @@ class GeneticAlgorithm(Generic[Design]):
             mutation_rate=self.mutation_rate,
             selection_pressure=self.selection_pressure,
         )
+        return (child for _, child in pairs)
 
     def _new(
         self, candidates: Iterator[Design | None], num_queries: int, known: frozenset[str]

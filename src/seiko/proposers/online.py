@@ -18,10 +18,10 @@ from seiko.checkpoints import load_weights, tensors_from_bytes, tensors_to_bytes
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
+from seiko.proposers.moves import draw_edits
 from seiko.proposers.sampling import (
     Pool,
     diverse_batch,
-    draw_edits,
     draw_pool,
     draw_variations,
     feasible_states,
@@ -306,7 +306,7 @@ class OnlineFineTuner(Generic[Design]):
                     chain, self.domain, parents, written, generator, crossover_rate=self.crossover_rate
                 )
             if edits:
-                children += draw_edits(self.domain, parents, edits, generator)
+                children += draw_edits(self._pretrained, self.domain, parents, edits, generator)
             if new := pool.add(children, self.domain):
                 added = team.rows(new, self.domain.features)
                 features = torch.cat([features, added])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -15,7 +14,6 @@ from seiko import shares, tree
 from seiko.chain import Chain, SupportsVariation, sample
 from seiko.domains.base import Domain
 from seiko.errors import NotEnoughDesignsError, ParameterError
-from seiko.proposers.moves import children
 from seiko.typing import Condition, State
 
 Design = TypeVar("Design")
@@ -157,7 +155,7 @@ def draw_variations(
         )
 
     def write(size: int, own: torch.Generator) -> list[Design]:
-        clean = _encoded(domain, _crossed(domain, parents, size, own, crossover_rate))
+        _, clean = encoded(domain, _crossed(domain, parents, size, own, crossover_rate))
         if clean is None:
             return []
         condition = domain.condition(tree.batch_size(clean), own)
@@ -167,40 +165,17 @@ def draw_variations(
     return [design for part in shares.current().each(count, generator, write) for design in part]
 
 
-def draw_edits(
-    domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
-) -> list[Design]:
-    """Parents changed a little without a chain: half crossed, half of those and all others mutated.
-
-    A move that finds nothing gives no child.
-
-    Args:
-        domain: With `mutate` and `crossover`.
-        parents: Valid designs, drawn evenly.
-        count: Children tried.
-        generator: Of all randomness.
-    """
-    assert domain.mutate is not None and domain.crossover is not None
-    edits = children(
-        parents,
-        numpy_rng(generator),
-        mutate=domain.mutate,
-        crossover=domain.crossover,
-        crossover_rate=0.5,
-        mutation_rate=0.5,
-    )
-    return [child for child in islice(edits, count) if child is not None]
-
-
-def _encoded(domain: Domain[Design], designs: Sequence[Design]) -> State | None:
-    """The states of those designs that have one; None where none has."""
+def encoded(domain: Domain[Design], designs: Sequence[Design]) -> tuple[list[int], State | None]:
+    """Which designs have a state of the chain, and the states of these; None where none has one."""
     assert domain.encode is not None
     try:
-        return domain.encode(designs)
+        return list(range(len(designs))), domain.encode(designs)
     except ParameterError:
-        parts = [_encoded(domain, [design]) for design in designs] if len(designs) > 1 else []
-        found = [part for part in parts if part is not None]
-        return tree.concat(found) if found else None
+        if len(designs) < 2:
+            return [], None
+        alone = ((row, encoded(domain, [design])[1]) for row, design in enumerate(designs))
+        found = {row: state for row, state in alone if state is not None}
+        return list(found), tree.concat(list(found.values())) if found else None
 
 
 def _crossed(
