@@ -24,6 +24,11 @@ def without_variations(chain: Chain, domain: Domain[Design], **settings: Any) ->
     return seiko_ucb(chain, domain, **({"num_generations": 0} | settings))
 
 
+def without_edits(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
+    """Without edits: all variations are written by the fine-tuned chain."""
+    return seiko_ucb(chain, domain, **({"edit_rate": 0.0} | settings))
+
+
 def without_feasibility(chain: Chain, domain: Domain[Design], **settings: Any) -> OnlineFineTuner[Design]:
     """Without the feasibility model: infeasible readings teach nothing."""
     return seiko_ucb(chain, domain, **({"feasibility": None} | settings))
@@ -48,6 +53,7 @@ ABLATIONS: Mapping[str, Callable[..., OnlineFineTuner[Any]]] = {
     for ablation in (
         without_choosing,
         without_variations,
+        without_edits,
         without_feasibility,
         without_previous_kl,
         without_pretrained_kl,

@@ -87,11 +87,20 @@ def test_every_ablation_obeys_the_protocol_and_takes_out_its_part(name):
     wanted = {
         "without_choosing": {"select"},
         "without_variations": set(),  # words have none by default
+        "without_edits": set(),
         "without_feasibility": {"feasibility"},
         "without_previous_kl": {"kl_weight_previous"},
         "without_pretrained_kl": {"kl_weight_pretrained", "kl_weight_previous"},
     }
     assert changed == wanted[name]
+
+
+def test_ablations_of_the_search_take_out_what_sequences_have():
+    space = SequenceSpace(RNA, 12)
+    materials_ = uniform_sequences(space), sequence_domain(space)
+    whole, edits = methods.seiko_ucb(*materials_), ABLATIONS["without_edits"](*materials_)
+    assert (whole.edit_rate, edits.edit_rate) == (0.5, 0.0) and whole.num_generations == edits.num_generations
+    assert ABLATIONS["without_variations"](*materials_).num_generations == 0
 
 
 def test_without_the_pretrained_chain_the_target_is_to_the_previous_round():
