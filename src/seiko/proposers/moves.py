@@ -25,9 +25,6 @@ Crossover = Callable[[Design, Design, np.random.Generator], Design | None]
 NUM_DRAWS = 8
 """Noised copies that two designs are compared by."""
 
-TEMPERATURE = 4.0
-"""Of the law that edits are Metropolis moves of: about so many nats may be lost at once."""
-
 
 def children(
     parents: Sequence[Design],
@@ -67,11 +64,11 @@ def children(
 def draw_edits(
     chain: Chain, domain: Domain[Design], parents: Sequence[Design], count: int, generator: torch.Generator
 ) -> list[Design]:
-    """Children that a chain finds nearly as likely as their parents: half crossed, half mutated.
+    """Children that a chain finds about as likely as their parents: half crossed, half mutated.
 
-    A child c of a is kept with probability ``min(1, p(c) / p(a))^(1 / TEMPERATURE)``, a Metropolis move of
-    the flattened law (Kirkpatrick et al. 1983), where ``log p`` is the chain's evidence bound at `NUM_DRAWS`
-    noised copies, the same noise for both. Of a chain without `loss` all are kept.
+    A child c of a is kept with probability ``min(1, p(c) / p(a))``, Metropolis et al. (1953), where
+    ``log p`` is the chain's evidence bound at `NUM_DRAWS` noised copies, the same noise for both. Of a chain
+    without `loss` all are kept.
 
     Args:
         chain: Whose law is p: the pre-trained one keeps edits among feasible designs.
@@ -96,7 +93,7 @@ def draw_edits(
     if not tried or not isinstance(chain, SupportsLoss) or domain.encode is None:
         return [child for _, child in tried]
     log_ratio = log_likelihood_ratio(chain, domain, tried, generator)
-    kept = log_ratio / TEMPERATURE > torch.rand(len(tried), generator=generator).log()
+    kept = log_ratio > torch.rand(len(tried), generator=generator).log()
     return [child for (_, child), keep in zip(tried, kept.tolist(), strict=True) if keep]
 
 
