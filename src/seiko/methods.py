@@ -10,13 +10,12 @@ from seiko.acquisitions import Mean, Thompson, UpperConfidenceBound
 from seiko.chain import Chain, SupportsLoss
 from seiko.chains.clean import can_look_ahead
 from seiko.chains.left_to_right import LeftToRight
-from seiko.domains.base import Domain, FeatureKind
+from seiko.domains.base import Crossover, Domain, FeatureKind, Mutate
 from seiko.proposers.adalead import AdaLead
 from seiko.proposers.base import Proposer
 from seiko.proposers.best_of_n import BestOfN
 from seiko.proposers.genetic import GeneticAlgorithm
 from seiko.proposers.guidance import Guidance
-from seiko.proposers.moves import Crossover, Mutate
 from seiko.proposers.online import OnlineFineTuner
 from seiko.proposers.online_ppo import OnlinePPO
 from seiko.proposers.pool_bayes_opt import PoolBayesOpt

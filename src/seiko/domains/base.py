@@ -14,6 +14,12 @@ from seiko.tables.designs import DesignFormat
 from seiko.typing import Condition, State
 
 Design = TypeVar("Design")
+Mutate = Callable[[Design, np.random.Generator], Design | None]
+"""``(design, rng) -> design``, or None where it found no change."""
+
+Crossover = Callable[[Design, Design, np.random.Generator], Design | None]
+"""``(design, design, rng) -> design``, or None where the two cannot be crossed."""
+
 FeatureKind = Literal["counts", "embedding", "additive", "variants", "learned"]
 
 
@@ -68,8 +74,8 @@ class Domain(Generic[Design]):
     always_valid: bool = False
     soft_features: Callable[[State, Condition], Tensor] | None = None
     encode: Callable[[Sequence[Design]], State] | None = None
-    crossover: Callable[[Design, Design, np.random.Generator], Design | None] | None = None
-    mutate: Callable[[Design, np.random.Generator], Design | None] | None = None
+    crossover: Crossover[Design] | None = None
+    mutate: Mutate[Design] | None = None
     condition: Callable[[int, torch.Generator | None], Condition] = no_condition
     metrics: Mapping[str, Callable[[Sequence[Design]], float]] = field(default_factory=dict)
     why_invalid: Callable[[Design], str] = lambda design: ""

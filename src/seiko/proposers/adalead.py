@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from seiko.acquisitions import Acquisition, Mean
-from seiko.domains.base import Domain
+from seiko.domains.base import Crossover, Domain, Mutate
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
 from seiko.proposers.genetic import told_best_first
-from seiko.proposers.moves import Crossover, Mutate
 from seiko.proposers.random import RandomSampling
 from seiko.proposers.sampling import numpy_rng
 from seiko.proposers.scoring import Score, calibration, fit_score, predict

@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-from seiko.domains.base import Domain
+from seiko.domains.base import Crossover, Domain, Mutate
 from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.base import Proposal, check_num_queries
-from seiko.proposers.moves import Crossover, Mutate, children
+from seiko.proposers.moves import children
 from seiko.proposers.sampling import numpy_rng
 from seiko.records import History
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -12,16 +12,10 @@ from torch import Tensor
 
 from seiko import tree
 from seiko.chain import Chain, SupportsLoss
-from seiko.domains.base import Domain
+from seiko.domains.base import Crossover, Domain, Mutate
 from seiko.proposers.sampling import encoded, numpy_rng
 
 Design = TypeVar("Design")
-Mutate = Callable[[Design, np.random.Generator], Design | None]
-"""``(design, rng) -> design``, or None where it found no change."""
-
-Crossover = Callable[[Design, Design, np.random.Generator], Design | None]
-"""``(design, design, rng) -> design``, or None where the two cannot be crossed."""
-
 NUM_DRAWS = 8
 """Noised copies that two designs are compared by."""
 
