@@ -11,6 +11,7 @@ from seiko.chain import Chain, SupportsLoss
 from seiko.chains.clean import can_look_ahead
 from seiko.chains.left_to_right import LeftToRight
 from seiko.domains.base import Crossover, Domain, FeatureKind, Mutate
+from seiko.domains.molecule_features import PROPERTY_UNITS
 from seiko.proposers.adalead import AdaLead
 from seiko.proposers.base import Proposer
 from seiko.proposers.best_of_n import BestOfN
@@ -34,6 +35,7 @@ Design = TypeVar("Design")
 DEFAULT_KL_TARGET = 4.0
 SURROGATES: Mapping[FeatureKind, Surrogate] = {
     "counts": GaussianProcess("tanimoto"),
+    "counts+properties": GaussianProcess("tanimoto+matern", num_properties=len(PROPERTY_UNITS)),
     "additive": GaussianProcess("linear+tanimoto"),
     "variants": GaussianProcess("matern", winsorize=0.5),
     "learned": GaussianProcess("matern"),

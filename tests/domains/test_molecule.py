@@ -17,12 +17,17 @@ from seiko.domains import molecule, molecule_identity
 from seiko.domains.molecule import (
     INVALID,
     MoleculeGraph,
+    counts_and_properties,
     molecule_domain,
     molecule_features,
+    morgan_counts,
     read_molecule,
+    smiles_domain,
     tanimoto_diversity,
 )
+from seiko.domains.molecule_features import PROPERTY_UNITS
 from seiko.errors import MissingDependencyError, ParameterError, ShapeError
+from seiko.methods import default_surrogate
 
 GRAPH = MoleculeGraph()
 
@@ -276,6 +281,25 @@ def test_features_do_not_depend_on_spelling_or_neighbours():
     assert domain.features([]).shape == (0, together.shape[1])
     with pytest.raises(ParameterError, match="cannot read"):
         domain.features([INVALID + "empty"])
+
+
+def test_counts_and_properties_of_aspirin_by_hand():
+    smiles = "CC(=O)Oc1ccccc1C(=O)O"
+    rows = counts_and_properties([smiles, "CCO"])
+    torch.testing.assert_close(rows[:, :2048], morgan_counts([smiles, "CCO"]))
+    # logP, polar surface, weight, rings, aromatic ones, donors, acceptors, rotatable bonds, atoms, sp3 share
+    expected = [1.31, 63.6, 180.16, 1, 1, 1, 3, 2, 13, 1 / 9]
+    found = rows[0, 2048:] * torch.tensor(list(PROPERTY_UNITS.values()))
+    torch.testing.assert_close(found, torch.tensor(expected), atol=0.01, rtol=1e-4)
+    assert counts_and_properties([]).shape == (0, 2048 + len(PROPERTY_UNITS))
+
+
+def test_large_molecules_have_properties_among_their_features():
+    domain = smiles_domain(lambda state, condition: ["CCO"] * len(state))
+    assert domain.feature_kind == "counts+properties"
+    assert torch.equal(domain.features(["OCC"]), counts_and_properties(["CCO"]))
+    assert default_surrogate(domain).num_properties == len(PROPERTY_UNITS)
+    assert smiles_domain(domain.decode, features=morgan_counts).feature_kind == "counts"
 
 
 def test_drawing_is_one_svg_element():

@@ -14,6 +14,7 @@ RECIPES = {
     "matern": GaussianProcess(),
     "tanimoto": GaussianProcess("tanimoto"),
     "linear+tanimoto": GaussianProcess("linear+tanimoto"),
+    "tanimoto+matern": GaussianProcess("tanimoto+matern", num_properties=2),
 }
 
 

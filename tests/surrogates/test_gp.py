@@ -2,10 +2,17 @@ import pytest
 import torch
 from surrogate_data import counts, seeded, smooth_function
 
-from seiko.errors import ParameterError
+from seiko.errors import ParameterError, ShapeError
 from seiko.surrogates import GaussianProcess, Observations, TanimotoKernel
 from seiko.surrogates.gp import matheron_path
 from seiko.surrogates.tanimoto import TanimotoFeatures
+
+RECIPES = [
+    GaussianProcess("matern"),
+    GaussianProcess("tanimoto"),
+    GaussianProcess("linear+tanimoto"),
+    GaussianProcess("tanimoto+matern", num_properties=3),
+]
 
 
 def test_tanimoto_equals_the_formula_and_is_positive_definite():
@@ -35,6 +42,18 @@ def test_tanimoto_of_bits_is_the_share_of_common_bits_and_has_gradients():
     x.requires_grad_(True)
     TanimotoKernel()(x, b.double()).to_dense().sum().backward()
     assert torch.isfinite(x.grad).all() and x.grad[1].abs().sum() > 0
+
+
+def test_the_matrix_that_is_kept_in_training_is_that_of_the_rows_given():
+    x, y = counts(20, 64, seed=0).double(), counts(20, 64, seed=1).double()
+    kernel, plain = TanimotoKernel(num_counts=40).train(), TanimotoKernel().eval()
+    similar = lambda a, b: plain(a[:, :40], b[:, :40]).to_dense()  # noqa: E731
+    for a, b in ((x, x), (x, x), (y, y), (x, y), (y, x)):
+        torch.testing.assert_close(kernel(a, b).to_dense(), similar(a, b))
+    kernel(x, x).to_dense()
+    x += 1
+    torch.testing.assert_close(kernel(x, x).to_dense(), similar(x, x))
+    assert kernel._known is not None and kernel.eval()._known is None
 
 
 def test_random_features_stand_for_the_tanimoto_kernel():
@@ -70,11 +89,11 @@ def test_intervals_cover_what_they_promise():
     assert abs(coverage_of_gp(range(8), shrink=2.0) - 0.9) > 0.05  # and for intervals too wide
 
 
-@pytest.mark.parametrize("kernel", ["matern", "tanimoto", "linear+tanimoto"])
-def test_pointwise_posterior_is_the_diagonal_of_the_joint_one(kernel):
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.kernel)
+def test_pointwise_posterior_is_the_diagonal_of_the_joint_one(recipe):
     x = counts(40, 32, seed=0)
     y = x.sum(1) + torch.randn(40, generator=seeded(1))
-    model = GaussianProcess(kernel).fit(Observations(x, y))
+    model = recipe.fit(Observations(x, y))
     new = counts(10, 32, seed=2)
     joint, pointwise = model.posterior(new), model.posterior(new.reshape(5, 2, 1, 32))
     torch.testing.assert_close(pointwise.mean.reshape(10), joint.mean[:, 0])
@@ -91,6 +110,49 @@ def test_ard_finds_the_feature_that_matters():
     assert int(model.covar_module.base_kernel.lengthscale.argmin()) == 2
     new = torch.rand(20, 4, generator=seeded(1), dtype=torch.float64)
     torch.testing.assert_close(model.posterior(new).mean[:, 0], torch.sin(6 * new[:, 2]), atol=0.1, rtol=0)
+
+
+def counts_then_properties(n: int, seed: int) -> torch.Tensor:
+    properties = torch.randn(n, 3, generator=seeded(seed + 50), dtype=torch.float64)
+    return torch.cat([counts(n, 16, seed=seed).double(), properties], 1)
+
+
+def test_properties_are_compared_by_distance_and_counts_by_similarity():
+    x, new = counts_then_properties(40, 0), counts_then_properties(9, 1)
+    recipe = GaussianProcess("tanimoto+matern", num_properties=3)
+    model = recipe.fit(Observations(x, x[:, 1] + torch.sin(2 * x[:, 17])))
+    similar, near = model.covar_module.kernels
+    z = lambda rows: rows[:, 16:] / near.base_kernel.lengthscale  # noqa: E731
+    r = 5**0.5 * torch.cdist(z(x), z(new))
+    expected = near.outputscale * (1 + r + r.square() / 3) * torch.exp(-r)
+    expected = expected + similar.outputscale * TanimotoKernel()(x[:, :16], new[:, :16]).to_dense()
+    torch.testing.assert_close(model.covar_module(x, new).to_dense(), expected)
+
+
+def test_a_range_of_one_property_is_found():
+    x, new = counts_then_properties(150, 0), counts_then_properties(200, 1)
+    reward = lambda rows: torch.exp(-(rows[:, 17] ** 2)) + 0.05 * rows[:, 2]  # noqa: E731
+    recipe = GaussianProcess("tanimoto+matern", num_properties=3)
+
+    def error(recipe):
+        model = recipe.fit(Observations(x, reward(x)))
+        return float((model.posterior(new[:, None]).mean[:, 0, 0] - reward(new)).abs().mean())
+
+    assert error(recipe) < 0.3 * error(GaussianProcess("tanimoto"))
+    lengthscale = recipe.fit(Observations(x, reward(x))).covar_module.kernels[1].base_kernel.lengthscale
+    assert int(lengthscale.argmin()) == 1
+
+
+@pytest.mark.parametrize("options", [{"num_properties": 2}, {"kernel": "tanimoto+matern"}, {"kernel": "rbf"}])
+def test_options_that_do_not_fit_together_are_refused(options):
+    with pytest.raises(ParameterError, match=r"`num_properties`|`kernel`"):
+        GaussianProcess(**options)
+
+
+def test_features_that_are_no_more_than_the_properties_are_refused():
+    x = counts_then_properties(20, 0)[:, 16:]
+    with pytest.raises(ShapeError, match="more than 3 columns; got 3"):
+        GaussianProcess("tanimoto+matern", num_properties=3).fit(Observations(x, x[:, 0]))
 
 
 def test_posterior_equals_a_dense_solve():
@@ -126,11 +188,11 @@ def test_many_readings_are_solved_exactly():
     torch.testing.assert_close(posterior, y.mean() + y.std() * mean, atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kernel", ["matern", "tanimoto", "linear+tanimoto"])
-def test_paths_have_the_posterior_as_their_law(kernel):
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.kernel)
+def test_paths_have_the_posterior_as_their_law(recipe):
     x = counts(30, 16, seed=0) + 0.0
     y = 2 * x[:, 1] - x.sum(1) + 7 + 0.3 * torch.randn(30, generator=seeded(1))
-    model = GaussianProcess(kernel).fit(Observations(x, y))
+    model = recipe.fit(Observations(x, y))
     new = counts(8, 16, seed=3).double()
     generator = seeded(2)
     draws = torch.stack([matheron_path(model, generator)(new) for _ in range(400)])
@@ -140,14 +202,14 @@ def test_paths_have_the_posterior_as_their_law(kernel):
     assert ((draws.std(0) / std - 1).abs() < 0.25).all()
 
 
-@pytest.mark.parametrize("kernel", ["matern", "tanimoto", "linear+tanimoto"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.kernel)
 @pytest.mark.parametrize("signal", [0.0, 1.0])
-def test_wide_features_with_pure_noise_and_none_at_all(kernel, signal):
+def test_wide_features_with_pure_noise_and_none_at_all(recipe, signal):
     x = counts(60, 512, seed=0)
     y = signal * x @ torch.randn(512, generator=seeded(1)) + (1 - signal) * torch.randn(
         60, generator=seeded(2)
     )
-    posterior = GaussianProcess(kernel).fit(Observations(x, y)).posterior(counts(9, 512, seed=3)[:, None])
+    posterior = recipe.fit(Observations(x, y)).posterior(counts(9, 512, seed=3)[:, None])
     assert torch.isfinite(posterior.mean).all() and (posterior.variance > 0).all()
 
 

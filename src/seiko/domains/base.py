@@ -20,7 +20,7 @@ Mutate = Callable[[Design, np.random.Generator], Design | None]
 Crossover = Callable[[Design, Design, np.random.Generator], Design | None]
 """``(design, design, rng) -> design``, or None where the two cannot be crossed."""
 
-FeatureKind = Literal["counts", "embedding", "additive", "variants", "learned"]
+FeatureKind = Literal["counts", "counts+properties", "embedding", "additive", "variants", "learned"]
 
 
 def no_condition(batch_size: int, generator: torch.Generator | None = None) -> None:
@@ -53,10 +53,11 @@ class Domain(Generic[Design]):
         condition: ``(batch_size, generator) -> condition`` for sampling.
         metrics: Named functions of a list of designs, for reports.
         why_invalid: The reason a design is not valid, in words; empty when it is valid.
-        feature_kind: Whether features are counts (compared by Tanimoto similarity), an embedding (compared
-            by distance), additive (each says something by itself, like letters and words of a sequence),
-            those of variants of one parent or of one natural family (compared by distance too), or those of
-            sequences with what a pre-trained network learned of them (likewise).
+        feature_kind: Whether features are counts (compared by Tanimoto similarity), counts followed by the
+            properties of a molecule (these compared by distance), an embedding (compared by distance),
+            additive (each says something by itself, like letters and words of a sequence), those of variants
+            of one parent or of one natural family (compared by distance too), or those of sequences with
+            what a pre-trained network learned of them (likewise).
         formats: Files of the field's own kind, by name, that designs can be written to and read from.
         figures: Pictures of many designs at once, for reports: title to a function from designs, the best
             first, to an SVG fragment; "" where these designs give none.

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from seiko.domains.base import Domain
 from seiko.domains.molecule_drawing import draw_molecule
-from seiko.domains.molecule_features import NUM_WHOLE, molecule_features, morgan_counts
+from seiko.domains.molecule_features import (
+    NUM_WHOLE,
+    counts_and_properties,
+    molecule_features,
+    morgan_counts,
+)
 from seiko.domains.molecule_files import FORMATS
 from seiko.domains.molecule_filters import Check, first_refusal
 from seiko.domains.molecule_graph import MAX_VALENCE, NUM_BOND_KINDS, MoleculeGraph, read_molecule
@@ -35,6 +40,7 @@ __all__ = [
     "MoleculeGraph",
     "MoleculeReference",
     "MoleculeRules",
+    "counts_and_properties",
     "draw_molecule",
     "molecule_domain",
     "molecule_features",
@@ -71,7 +77,7 @@ def smiles_domain(
         read: A SMILES to its canonical form and the reason why it cannot be a design, instead of the rules.
         filters: Named checks of an RDKit molecule; a design that fails one is invalid: "filter", its name,
             and the check's reason where it gives one.
-        features: Of valid designs; `morgan_counts` if None.
+        features: Of valid designs, counts; `counts_and_properties` if None.
         soft_features: Of states, equal to `features` of what they decode to.
         encode: Designs to the states that decode to them; None where there is no such function.
         reference: Set of molecules to compare with, the training data for instance.
@@ -108,7 +114,7 @@ def smiles_domain(
         encode=encode,
         crossover=partial(crossover_molecule, **allowed),
         mutate=partial(mutate_molecule, **allowed),
-        features=features or morgan_counts,
+        features=features or counts_and_properties,
         soft_features=soft_features,
         is_valid=lambda design: not why_invalid(design),
         why_invalid=why_invalid,
@@ -118,7 +124,7 @@ def smiles_domain(
         render=draw_molecule,
         media_type="chemical/x-daylight-smiles",
         formats=FORMATS,
-        feature_kind="counts",
+        feature_kind="counts" if features else "counts+properties",
         metrics=measures,
     )
 

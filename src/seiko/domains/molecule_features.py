@@ -1,18 +1,37 @@
-"""Features of molecules for surrogates: Morgan counts and counts over the whole molecule."""
+"""Features of molecules for surrogates: Morgan counts, properties, and counts over the whole molecule."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seiko.domains.molecule_identity import rdkit_module, readable
+from seiko.domains.molecule_properties import molecule_property
 
 NUM_WHOLE = 22
 """Whole-molecule counts among the features, besides one for each element."""
+
+PROPERTY_UNITS: Mapping[str, float] = MappingProxyType(
+    {
+        "logp": 1.4,
+        "tpsa": 25.0,
+        "weight": 80.0,
+        "rings": 1.0,
+        "aromatic_rings": 1.0,
+        "donors": 1.0,
+        "acceptors": 1.5,
+        "rotatable": 1.5,
+        "heavy_atoms": 4.0,
+        "fraction_sp3": 0.2,
+    }
+)
+"""Properties among the features, and their units: about their spread over drug-like molecules."""
 
 
 def molecule_features(
@@ -39,9 +58,6 @@ def molecule_features(
 def morgan_counts(designs: Sequence[str], *, size: int = 2048, radius: int = 3) -> Tensor:
     """The folded counts of Morgan environments alone.
 
-    For large molecules: what a Gaussian process learns of counts over the whole molecule it carries far
-    beyond the molecules it was told of.
-
     Returns:
         float32 [n, size].
 
@@ -52,6 +68,29 @@ def morgan_counts(designs: Sequence[str], *, size: int = 2048, radius: int = 3) 
     generator = morgan(radius=radius, fpSize=size, countSimulation=False)
     rows = [_environments(generator, readable(design)) for design in designs]
     return torch.stack(rows) if rows else torch.zeros(0, size)
+
+
+def counts_and_properties(designs: Sequence[str], *, size: int = 2048, radius: int = 3) -> Tensor:
+    """`morgan_counts`, then the properties of `PROPERTY_UNITS` in these units.
+
+    For a kernel that compares the first by Tanimoto similarity and the others by distance: rewards that set
+    ranges for logP or polar surface are plain functions of these, and far from plain ones of environments.
+
+    Returns:
+        float32 [n, size + len(PROPERTY_UNITS)].
+
+    Example:
+        >>> counts_and_properties(["CCO"], size=64)[:, 64:67]  # logP, polar surface, weight
+        tensor([[-0.0010,  0.8092,  0.5759]])
+    """
+    properties = torch.tensor(list(map(_properties, designs))).reshape(-1, len(PROPERTY_UNITS))
+    return torch.cat([morgan_counts(designs, size=size, radius=radius), properties], 1)
+
+
+@lru_cache(maxsize=1 << 16)
+def _properties(design: str) -> tuple[float, ...]:
+    mol = readable(design)
+    return tuple(molecule_property(name)(mol) / unit for name, unit in PROPERTY_UNITS.items())
 
 
 def _environments(generator: Any, mol: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gaussian processes: Tanimoto kernel on fingerprints, Matern 5/2 on embeddings, and a linear trend."""
+"""Gaussian processes: Tanimoto kernel on fingerprints, Matern 5/2 on embeddings, and their sums."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ from gpytorch.priors import LogNormalPrior
 from linear_operator.operators import DiagLinearOperator
 from torch import Tensor
 
-from seiko.errors import ParameterError
+from seiko.errors import ParameterError, ShapeError
 from seiko.surrogates.base import Observations
 from seiko.surrogates.features import FeatureScaler, check_width, known_variance
 from seiko.surrogates.linear_kernel import StandardisedLinearKernel
 from seiko.surrogates.randomness import as_generator, forked_rng
 from seiko.surrogates.tanimoto import TanimotoKernel
 
-KernelName = Literal["matern", "tanimoto", "linear+tanimoto"]
+KernelName = Literal["matern", "tanimoto", "linear+tanimoto", "tanimoto+matern"]
 MIN_NOISE = 1e-4  # variance, of readings standardised to std 1
 MIN_SCALE = 1e-3  # variance of the function, likewise; 0 has no prior density and would stop the optimiser
 NUM_PRIOR_FEATURES = 2048  # of a drawn function; its prior variance is then right to a few per cent
+MANY_PARAMETERS, EARLY_STOP = 8, 1e-6  # where more are fitted most are next to free: nats a reading and step
 MAX_FITTED = 600  # readings that hyperparameters are fitted to, spread over their quantiles
 EXACT_UP_TO = 20_000  # readings; GPyTorch would go over to iterative, random solves from 800 on
 
@@ -48,23 +49,28 @@ class GaussianProcess:
 
     ``f ~ GP(c, s k)`` with ``k`` Matern 5/2 on standardised features, or Tanimoto on counts as they are; or
     ``f ~ GP(c, s k + t l)`` with ``k`` Tanimoto and ``l`` the linear kernel of standardised features, whose
-    mean goes on beyond the readings where Tanimoto's falls back. Constant, scales, lengthscale and the noise
-    of readings that bring none maximise the marginal likelihood times wide log-normal priors; the
-    lengthscale's grows with the root of the number of features (Hvarfner et al. 2024, arXiv 2402.02229).
+    mean goes on beyond the readings where Tanimoto's falls back; or ``f ~ GP(c, s k + t m)`` with ``k``
+    Tanimoto on counts and ``m`` Matern 5/2 with a lengthscale for each of a few properties. Constant, scales,
+    lengthscale and the noise of readings that bring none maximise the marginal likelihood times wide
+    log-normal priors; the lengthscale's grows with the root of the number of features (Hvarfner et al. 2024,
+    arXiv 2402.02229).
 
     A search needs the upper readings told apart. Where a few are far below the others, a stationary process
     takes their depth for the size of its uncertainty everywhere: `winsorize` raises the lowest.
 
     Args:
         kernel: ``"matern"`` for embeddings, ``"tanimoto"`` for count or binary fingerprints,
-            ``"linear+tanimoto"`` for counts that each add something, such as letters and words of sequences.
-        ard: Whether every feature has its own lengthscale (Matern only).
+            ``"linear+tanimoto"`` for counts that each add something, such as letters and words of sequences,
+            ``"tanimoto+matern"`` for counts followed by properties on scales of order one.
+        ard: Whether every feature has its own lengthscale (``"matern"`` only).
+        num_properties: How many features, the last, are properties (``"tanimoto+matern"`` only).
         winsorize: Share of the readings, in [0, 1), that are raised to the lowest of the others: y becomes
             max(y, quantile(y, winsorize)), and the posterior is that of such a reward. The law of a new
             reading (``observation_noise``) stays that of a process fitted to the readings as told.
 
     Raises:
-        ParameterError: If the kernel is unknown, `ard` is asked of Tanimoto, or `winsorize` is not a share.
+        ParameterError: If the kernel is unknown, `ard` or `num_properties` does not fit it, or `winsorize` is
+            not a share.
 
     Example:
         >>> x = torch.linspace(0, 1, 20, dtype=torch.float64)[:, None]
@@ -75,13 +81,19 @@ class GaussianProcess:
 
     kernel: KernelName = "matern"
     ard: bool = field(default=False, kw_only=True)
+    num_properties: int = field(default=0, kw_only=True)
     winsorize: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.kernel not in get_args(KernelName):
             raise ParameterError(f"`kernel` must be one of {get_args(KernelName)}; got {self.kernel!r}.")
         if self.ard and self.kernel != "matern":
-            raise ParameterError("A Tanimoto kernel has no lengthscales, so `ard` must be False.")
+            raise ParameterError(f'`ard` is for the kernel "matern"; got {self.kernel!r}.')
+        if (self.kernel == "tanimoto+matern") != (self.num_properties > 0):
+            raise ParameterError(
+                f'`num_properties` must be positive for "tanimoto+matern" and 0 else; got '
+                f"{self.num_properties!r} for {self.kernel!r}."
+            )
         if not 0 <= self.winsorize < 1:
             raise ParameterError(f"`winsorize` must be a share in [0, 1); got {self.winsorize!r}.")
 
@@ -116,10 +128,20 @@ class GaussianProcess:
         return model
 
     def _covariance(self, x: Tensor) -> Kernel:
+        width = x.shape[1]
         if self.kernel == "matern":
-            return _scaled(_matern(max(FeatureScaler(x).num_active, 1), x.shape[1] if self.ard else None))
-        local = _scaled(TanimotoKernel(typical_square=float(x.square().sum(1).mean())))
-        return local if self.kernel == "tanimoto" else _scaled(StandardisedLinearKernel(x)) + local
+            return _scaled(_matern(max(FeatureScaler(x).num_active, 1), width if self.ard else None))
+        num_counts = width - self.num_properties
+        if num_counts < 1:
+            raise ShapeError(f"`features` must have more than {self.num_properties} columns; got {width}.")
+        typical_square = float(x[:, :num_counts].square().sum(1).mean())
+        local = _scaled(TanimotoKernel(typical_square, num_counts=num_counts))
+        if self.kernel == "linear+tanimoto":
+            return _scaled(StandardisedLinearKernel(x)) + local
+        if self.kernel == "tanimoto+matern":
+            properties = tuple(range(num_counts, width))
+            return local + _scaled(_matern(len(properties), len(properties), active_dims=properties))
+        return local
 
 
 class ExactGaussianProcess(SingleTaskGP):
@@ -235,11 +257,15 @@ def _scaled(base: Kernel) -> ScaleKernel:
     return ScaleKernel(base, outputscale_prior=LogNormalPrior(0.0, 1.0), outputscale_constraint=constraint)
 
 
-def _matern(num_active: int, ard_num_dims: int | None) -> MaternKernel:
+def _matern(num_active: int, ard_num_dims: int | None, **options: Any) -> MaternKernel:
     prior = LogNormalPrior(math.sqrt(2) + 0.5 * math.log(num_active), math.sqrt(3))
     constraint = GreaterThan(2.5e-2, transform=None, initial_value=prior.mode)
     return MaternKernel(
-        nu=2.5, ard_num_dims=ard_num_dims, lengthscale_prior=prior, lengthscale_constraint=constraint
+        nu=2.5,
+        ard_num_dims=ard_num_dims,
+        lengthscale_prior=prior,
+        lengthscale_constraint=constraint,
+        **options,
     )
 
 
@@ -251,12 +277,15 @@ def _scaling(x: Tensor) -> AffineInputTransform:
 
 def _fit_hyperparameters(model: ExactGaussianProcess, generator: torch.Generator) -> None:
     x = model.train_inputs[0]
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    options = {"ftol": EARLY_STOP} if num_parameters > MANY_PARAMETERS else {}
     with (
         forked_rng(generator, x.device),
         torch.enable_grad(),
         gpytorch.settings.max_cholesky_size(EXACT_UP_TO),
     ):
-        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+        evidence = ExactMarginalLogLikelihood(model.likelihood, model)
+        fit_gpytorch_mll(evidence, optimizer_kwargs={"options": options})
     _ready(model)
 
 

@@ -15,10 +15,11 @@ class TanimotoKernel(Kernel):
     """``k(x, y) = <x, y> / (|x|^2 + |y|^2 - <x, y>)``; two zero vectors have similarity 1.
 
     On binary fingerprints it is the share of common bits. It is positive definite on all real vectors and
-    differentiable in both arguments.
+    differentiable in both arguments. While it is trained, the matrix of the readings is computed once.
 
     Args:
         typical_square: Typical ``|x|^2``; only the random features use it.
+        num_counts: How many columns, the first, are compared; all if None.
 
     Example:
         >>> x = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
@@ -30,10 +31,22 @@ class TanimotoKernel(Kernel):
     has_lengthscale = False
     typical_square: Tensor
 
-    def __init__(self, typical_square: float = 1.0) -> None:
+    def __init__(self, typical_square: float = 1.0, *, num_counts: int | None = None) -> None:
         super().__init__()
+        self.num_counts = num_counts
+        self._known: tuple[Tensor, Tensor, tuple[int, int], Tensor] | None = None
         square = torch.tensor(max(typical_square, 1e-12), dtype=torch.float64)
         self.register_buffer("typical_square", square)
+
+    def counts(self, x: Tensor) -> Tensor:
+        """The columns that are compared."""
+        return x[..., : self.num_counts]
+
+    def train(self, mode: bool = True) -> TanimotoKernel:
+        """Also forgets the matrix."""
+        self._known = None
+        super().train(mode)
+        return self
 
     def forward(
         self,
@@ -43,13 +56,22 @@ class TanimotoKernel(Kernel):
         last_dim_is_batch: bool = False,
         **params: Any,
     ) -> Tensor:
-        square1, square2 = x1.square().sum(-1), x2.square().sum(-1)
-        if diag:
-            inner, total = (x1 * x2).sum(-1), square1 + square2
-        else:
-            inner, total = x1 @ x2.mT, square1[..., :, None] + square2[..., None, :]
-        defined = total > 0
-        return torch.where(defined, inner, 1.0) / torch.where(defined, total - inner, 1.0)
+        if diag or not self.training or x1.requires_grad or x2.requires_grad:
+            return _similarity(self.counts(x1), self.counts(x2), diag)
+        known, versions = self._known, (x1._version, x2._version)
+        if known is None or known[0] is not x1 or known[1] is not x2 or known[2] != versions:
+            known = self._known = (x1, x2, versions, _similarity(self.counts(x1), self.counts(x2)))
+        return known[3]
+
+
+def _similarity(x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
+    square1, square2 = x1.square().sum(-1), x2.square().sum(-1)
+    if diag:
+        inner, total = (x1 * x2).sum(-1), square1 + square2
+    else:
+        inner, total = x1 @ x2.mT, square1[..., :, None] + square2[..., None, :]
+    defined = total > 0
+    return torch.where(defined, inner, 1.0) / torch.where(defined, total - inner, 1.0)
 
 
 class TanimotoFeatures(KernelFeatureMap):
@@ -65,10 +87,11 @@ class TanimotoFeatures(KernelFeatureMap):
 
     Args:
         kernel: The kernel.
-        num_inputs: Width of the fingerprints.
+        num_inputs: Width of the features.
         num_outputs: Number of features, even.
     """
 
+    kernel: TanimotoKernel
     weight: Tensor
     time: Tensor
     signs: Tensor
@@ -76,9 +99,10 @@ class TanimotoFeatures(KernelFeatureMap):
 
     def __init__(self, kernel: TanimotoKernel, *, num_inputs: int, num_outputs: int) -> None:
         half = num_outputs // 2
+        width = num_inputs if kernel.num_counts is None else kernel.num_counts
         centre = 1 / kernel.typical_square
-        weight = torch.randn(half, num_inputs).to(centre)
-        signs = (torch.randint(0, 2, (half, num_inputs)) * 2 - 1).to(centre)
+        weight = torch.randn(half, width).to(centre)
+        signs = (torch.randint(0, 2, (half, width)) * 2 - 1).to(centre)
         uniform = ((torch.arange(half) + torch.rand(half)) / half).to(centre)  # stratified
         time = centre * uniform / (1 - uniform).clamp_min(1e-9)
         super().__init__(kernel, weight, output_transform=torch.nn.Identity())
@@ -92,6 +116,7 @@ class TanimotoFeatures(KernelFeatureMap):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., feature] -> [..., num_outputs]."""
+        x = self.kernel.counts(x)
         size = torch.exp(-0.5 * self.time * x.square().sum(-1, keepdim=True))
         amplitude = x @ self.signs.mT * size / (self.density_root * len(self.weight) ** 0.5)
         angle = x @ self.weight.mT * self.time.sqrt()
