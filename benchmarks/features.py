@@ -1,11 +1,12 @@
-"""How well a Gaussian process foretells the readings of a search, from different features of sequences.
+"""How well a Gaussian process foretells the readings of a search, from different features of designs.
 
-    python benchmarks/sequence_features.py promoters utr5 rna-L50 --seeds 4
+    python benchmarks/features.py promoters utr5 rna-L50 --seeds 4
+    python benchmarks/features.py pmo-osimertinib-mpo pmo-celecoxib-rediscovery --seeds 2
 
 The readings are those of the genetic algorithm's campaign. Fitted to all rounds but the last, and to the
 first alone, the surrogate predicts the next round; and from the first the other samples of the chain. Each
 cell is rank correlation / mean log density of the standardised readings, mean over seeds; higher is better.
-Learned features are left out where the chain was not trained.
+Learned features of sequences are left out where the chain was not trained.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from seiko.benchmark.tasks import Task
 from seiko.campaign import CallableFeedback, run
 from seiko.chain import Chain
 from seiko.domains.base import Domain
+from seiko.domains.molecule_features import PROPERTY_UNITS, counts_and_properties, morgan_counts
 from seiko.domains.sequence import default_features
 from seiko.domains.sequence_features import JoinedFeatures, LearnedFeatures
 from seiko.domains.sequence_space import SequenceSpace
+from seiko.methods import SEQUENCES
 from seiko.proposers.sampling import draw_designs
 from seiko.surrogates import GaussianProcess
 from seiko.surrogates.base import Observations
 
 Told = tuple[list[Any], Tensor]
+Features = Callable[..., Tensor]
 FEW = 500
 
 
@@ -63,7 +67,7 @@ def _told(pairs: Sequence[tuple[Any, float]]) -> Told:
     return [d for d, _ in pairs], torch.tensor([float(v) for _, v in pairs]).double()
 
 
-def foretold(recipe: GaussianProcess, features: Callable[..., Tensor], known: Told, new: Told) -> Tensor:
+def foretold(recipe: GaussianProcess, features: Features, known: Told, new: Told) -> Tensor:
     """Rank correlation, and mean log density in standard deviations of what is known."""
     model = recipe.fit(Observations(features(known[0]), known[1]))
     posterior = model.posterior(features(new[0]), observation_noise=True)
@@ -72,19 +76,26 @@ def foretold(recipe: GaussianProcess, features: Callable[..., Tensor], known: To
     return torch.tensor([spearmanr(mean.detach(), new[1])[0], float(density)])
 
 
-def recipes(chain: Chain, domain: Domain[Any], space: SequenceSpace) -> dict[str, tuple[str, Any]]:
-    """Name to kernel and features."""
+def recipes(chain: Chain, domain: Domain[Any]) -> dict[str, tuple[GaussianProcess, Features]]:
+    """Name to surrogate and features."""
+    if domain.feature_kind not in SEQUENCES:
+        both = GaussianProcess("tanimoto+matern", num_properties=len(PROPERTY_UNITS))
+        return {
+            "environments, tanimoto": (GaussianProcess("tanimoto"), morgan_counts),
+            "environments and properties, tanimoto+matern": (both, counts_and_properties),
+        }
+    space = _space(domain)
     letters = default_features(space)
-    found: dict[str, tuple[str, Any]] = {
-        "letters and words, linear+tanimoto": ("linear+tanimoto", letters),
-        "letters and words, matern": ("matern", letters),
+    found: dict[str, tuple[GaussianProcess, Features]] = {
+        "letters and words, linear+tanimoto": (GaussianProcess("linear+tanimoto"), letters),
+        "letters and words, matern": (GaussianProcess("matern"), letters),
     }
     network = getattr(chain, "network", None)
     head = [*network.parameters()][-2:]  # 0 where the chain was not trained
     if any(bool(weight.any()) for weight in head):
         learned = LearnedFeatures(network, space)
-        found["learned, matern"] = ("matern", learned)
-        found["all, matern"] = ("matern", JoinedFeatures((letters, learned)))
+        found["learned, matern"] = (GaussianProcess("matern"), learned)
+        found["all, matern"] = (GaussianProcess("matern"), JoinedFeatures((letters, learned)))
     return found
 
 
@@ -98,14 +109,12 @@ def main() -> None:
     print("| task | features, kernel | other samples | round 2 | last round |\n|---|---|---|---|---|")
     for name in settings.tasks:
         chain, domain = TASKS[name].materials()
-        space = _space(domain)
         campaigns = [readings(TASKS[name], seed) for seed in range(settings.seeds)]
-        for label, (kernel, features) in recipes(chain, domain, space).items():
+        for label, (recipe, features) in recipes(chain, domain).items():
             cells = []
             for rounds, others in campaigns:
                 before = _told([pair for part in rounds[:-1] for pair in zip(*part, strict=True)])
                 pairs = ((rounds[0], others), (rounds[0], rounds[1]), (before, rounds[-1]))
-                recipe = GaussianProcess(kernel)
                 cells.append(torch.stack([foretold(recipe, features, *pair) for pair in pairs]))
             mean = torch.stack(cells).mean(0).tolist()
             text = " | ".join(f"{rank:.2f} / {density:.2f}" for rank, density in mean)
