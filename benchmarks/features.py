@@ -26,14 +26,14 @@ from seiko.benchmark.tasks import Task
 from seiko.campaign import CallableFeedback, run
 from seiko.chain import Chain
 from seiko.domains.base import Domain
-from seiko.domains.molecule_features import PROPERTY_UNITS, counts_and_properties, morgan_counts
+from seiko.domains.molecule_features import counts_and_properties, morgan_counts
 from seiko.domains.sequence import default_features
 from seiko.domains.sequence_features import JoinedFeatures, LearnedFeatures
 from seiko.domains.sequence_space import SequenceSpace
-from seiko.methods import SEQUENCES
+from seiko.methods import SEQUENCES, SURROGATES
 from seiko.proposers.sampling import draw_designs
 from seiko.surrogates import GaussianProcess
-from seiko.surrogates.base import Observations
+from seiko.surrogates.base import Observations, Surrogate
 
 Told = tuple[list[Any], Tensor]
 Features = Callable[..., Tensor]
@@ -67,7 +67,7 @@ def _told(pairs: Sequence[tuple[Any, float]]) -> Told:
     return [d for d, _ in pairs], torch.tensor([float(v) for _, v in pairs]).double()
 
 
-def foretold(recipe: GaussianProcess, features: Features, known: Told, new: Told) -> Tensor:
+def foretold(recipe: Surrogate, features: Features, known: Told, new: Told) -> Tensor:
     """Rank correlation, and mean log density in standard deviations of what is known."""
     model = recipe.fit(Observations(features(known[0]), known[1]))
     posterior = model.posterior(features(new[0]), observation_noise=True)
@@ -76,17 +76,17 @@ def foretold(recipe: GaussianProcess, features: Features, known: Told, new: Told
     return torch.tensor([spearmanr(mean.detach(), new[1])[0], float(density)])
 
 
-def recipes(chain: Chain, domain: Domain[Any]) -> dict[str, tuple[GaussianProcess, Features]]:
+def recipes(chain: Chain, domain: Domain[Any]) -> dict[str, tuple[Surrogate, Features]]:
     """Name to surrogate and features."""
     if domain.feature_kind not in SEQUENCES:
-        both = GaussianProcess("tanimoto+matern", num_properties=len(PROPERTY_UNITS))
+        properties = SURROGATES["counts+properties"]
         return {
-            "environments, tanimoto": (GaussianProcess("tanimoto"), morgan_counts),
-            "environments and properties, tanimoto+matern": (both, counts_and_properties),
+            "environments, tanimoto": (SURROGATES["counts"], morgan_counts),
+            "environments and properties, tanimoto+matern": (properties, counts_and_properties),
         }
     space = _space(domain)
     letters = default_features(space)
-    found: dict[str, tuple[GaussianProcess, Features]] = {
+    found: dict[str, tuple[Surrogate, Features]] = {
         "letters and words, linear+tanimoto": (GaussianProcess("linear+tanimoto"), letters),
         "letters and words, matern": (GaussianProcess("matern"), letters),
     }

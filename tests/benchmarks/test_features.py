@@ -24,7 +24,6 @@ def test_a_row_for_every_kind_of_features(bench, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["features.py", *names, "--seeds", "1"])
     bench.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if " / " in line]
-    assert [row.split(" | ")[0].strip("| ") for row in rows] == [names[0]] * 4 + [names[1]] * 2 + [
-        names[2]
-    ] * 2
+    expected = [names[0]] * 4 + [names[1]] * 2 + [names[2]] * 2
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == expected
     assert all(len(re.findall(r"-?\d+\.\d\d / -?\d+\.\d\d", row)) == 3 for row in rows)
