@@ -24,13 +24,18 @@ ZINC = (
 
 
 def test_there_is_a_task_for_each_objective():
-    assert [task.name for task in PMO_TASKS] == [f"pmo-{name.replace('_', '-')}" for name in NAMES]
-    assert all(TASKS[task.name] is task and task.budget == 1000 for task in PMO_TASKS)
+    words = [name.replace("_", "-") for name in NAMES]
+    named = [f"{protocol}-{objective}" for protocol in ("pmo", "pmo10k") for objective in words]
+    assert [task.name for task in PMO_TASKS] == named
+    assert all(TASKS[task.name] is task for task in PMO_TASKS)
+    assert all(task.budget == (10_000 if "10k" in task.name else 1_000) for task in PMO_TASKS)
     development = {task.reward_name.replace(" ", "_") for task in PMO_TASKS if task.split == "development"}
     assert development == set(DEVELOPMENT) and len(development) >= 5 and development < set(NAMES)
     assert pmo_task("celecoxib_rediscovery").reward(CELECOXIB) == 1
     with pytest.raises(ParameterError, match="no objective"):
         pmo_task("drd2")
+    with pytest.raises(ParameterError, match="no protocol '2k'"):
+        pmo_task("qed", protocol="2k")
 
 
 def test_the_genetic_algorithm_changes_molecules_of_drug_size(monkeypatch):

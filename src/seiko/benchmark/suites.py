@@ -78,7 +78,9 @@ _OTHERS = ("tfbind-*", "rna-*", "ehrlich-*", "utr5*", "promoters*", "gfp*", "ico
 _TF_STANDARD = tuple(f"tfbind-{factor}" for factor in ("CRX", "HOXB7", "NKX2-5", "PAX6", "SNAI2", "ZNF655"))
 _CHEAP_STANDARD = ("tfbind-SIX6", "tfbind-KLF11", *_TF_STANDARD)
 _QUICK_STANDARD = ("utr5*", "promoters*", "gfp*")
-_COSTLY_STANDARD = ("rna-L14*", "rna-L50*", "ehrlich-32*", "ehrlich-64*")
+_QUICK_TESTS = ("utr5-cloning", "promoters-cloning", "gfp")
+_RNA_STANDARD = ("rna-L14*", "rna-L50*")
+_EHRLICH_STANDARD = ("ehrlich-32*", "ehrlich-64*")
 _COSTLIEST_STANDARD = ("rna-L100*", "icons*", "pmo-*")
 
 SMOKE = Suite(
@@ -97,22 +99,25 @@ STANDARD = Suite(
         Piece(_CHEAP_STANDARD, CONTROLS, 10),
         Piece(_CHEAP_STANDARD, LEADERS, 5),
         Piece(("tfbind-SIX6", _TF_STANDARD[0]), EVERY, 3),
-        Piece((*_QUICK_STANDARD, *_COSTLY_STANDARD), CONTROLS, 5),
-        Piece((*_TF_STANDARD, *_QUICK_STANDARD, *_COSTLY_STANDARD), ("online_ppo",), 3),
-        Piece(_QUICK_STANDARD, LEADERS, 3),
-        Piece(_COSTLY_STANDARD, LEADERS, 2),
+        Piece((*_QUICK_STANDARD, *_RNA_STANDARD, *_EHRLICH_STANDARD), CONTROLS, 5),
+        Piece((*_TF_STANDARD, *_QUICK_STANDARD, *_RNA_STANDARD, *_EHRLICH_STANDARD), ("online_ppo",), 3),
+        Piece(_QUICK_STANDARD, LEADERS, 1),
+        Piece(_QUICK_TESTS, LEADERS, 3),
+        Piece((*_RNA_STANDARD, "rna-L100*", "icons*"), LEADERS, 2),
+        Piece(_EHRLICH_STANDARD, ("seiko_ucb", "adalead", "pool_bayes_opt"), 2),
+        Piece(("ehrlich-32*",), ("greedy",), 1),
         Piece(_COSTLIEST_STANDARD, CONTROLS, 3),
-        Piece(("rna-L100*", "icons*"), LEADERS, 2),
         Piece(("pmo-*",), ("seiko_ucb",), 1),
-        Piece(("rna-L14-two", "utr5-cloning", "promoters-cloning", "gfp"), EVERY, 2),
+        Piece(("rna-L14-two", "promoters-cloning"), EVERY, 2),
     ),
 )
 FULL = Suite(
     "full",
-    "every task with every method, 10 seeds, for a cluster",
+    "every task with every method, 10 seeds, and PMO with 10,000 calls, for a cluster",
     (
         Piece(_MOLECULES, tuple(method for method in EVERY if method not in NEED_GRADIENTS), 10),
         Piece(_OTHERS, EVERY, 10),
+        Piece(("pmo10k-*",), ("seiko_ucb", "greedy", *CONTROLS), 3),
     ),
 )
 SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (SMOKE, STANDARD, FULL)}

@@ -85,10 +85,9 @@ def objective_of(task: str) -> str | None:
     """The objective of PMO that a task is about, by its name; None for other tasks.
 
     Example:
-        >>> objective_of("pmo-amlodipine-mpo"), objective_of("pmo-median1"), objective_of("gfp")
+        >>> objective_of("pmo-amlodipine-mpo"), objective_of("pmo10k-median1"), objective_of("gfp")
         ('amlodipine_mpo', 'median1', None)
     """
-    if not task.startswith("pmo-"):
-        return None
-    words = task.removeprefix("pmo-").replace("-", "_").lower()
-    return words if words in PER_TASK else None
+    protocol, _, words = task.partition("-")
+    objective = words.replace("-", "_").lower()
+    return objective if protocol in ("pmo", "pmo10k") and objective in PER_TASK else None

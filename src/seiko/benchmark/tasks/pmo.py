@@ -1,4 +1,4 @@
-"""PMO-1K: the objectives of PMO that RDKit alone can compute, with 1,000 calls on drug-size molecules."""
+"""PMO: the objectives that RDKit alone can compute, with 1,000 or 10,000 calls on drug-size molecules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from seiko.oracles.pmo import NAMES, OBJECTIVES
 from seiko.proposers.genetic import GeneticAlgorithm
 
 CHAIN = "zinc-tokens"
-NUM_ROUNDS, NUM_QUERIES = 10, 100
+PROTOCOLS: Mapping[str, tuple[int, int]] = {"pmo": (10, 100), "pmo10k": (20, 500)}
+"""Rounds and calls a round, by the first word of the task's name."""
 
 DEVELOPMENT = (
     "albuterol_similarity",
@@ -66,27 +67,38 @@ each, from molecules of ZINC. With a pressure of 2, populations of 5, 10, 25 and
 and .380, .767 and .369, .756 and .342."""
 
 
-def pmo_task(objective: str) -> Task:
-    """One objective: 10 rounds of 100 calls; AUC top-10 is the published number.
+def pmo_task(objective: str, *, protocol: str = "pmo") -> Task:
+    """One objective; AUC top-10 is the published number.
+
+    Args:
+        objective: A name among `seiko.oracles.pmo.NAMES`.
+        protocol: One of `PROTOCOLS`: ``"pmo"`` has 10 rounds of 100 calls, ``"pmo10k"`` 20 of 500.
 
     Raises:
-        ParameterError: If there is no such objective.
+        ParameterError: If there is no such objective or protocol.
+
+    Example:
+        >>> pmo_task("qed").budget, pmo_task("qed", protocol="pmo10k").budget
+        (1000, 10000)
     """
     if objective not in NAMES:
         raise ParameterError(f"There is no objective {objective!r}.", hint=f"There are {', '.join(NAMES)}.")
+    if protocol not in PROTOCOLS:
+        raise ParameterError(f"There is no protocol {protocol!r}.", hint=f"There are {', '.join(PROTOCOLS)}.")
+    num_rounds, num_queries = PROTOCOLS[protocol]
     sort = next(text for word, text in SORTS.items() if word in objective)
     return Task(
-        name=f"pmo-{objective.replace('_', '-')}",
+        name=f"{protocol}-{objective.replace('_', '-')}",
         domain_name="molecule",
         split="development" if objective in DEVELOPMENT else "test",
         chain_name=CHAIN,
         oracle=lambda: OBJECTIVES[objective],
         reward_name=objective.replace("_", " "),
         definition=f"{sort}; from 0 to 1, as defined for PMO",
-        num_rounds=NUM_ROUNDS,
-        num_queries=NUM_QUERIES,
+        num_rounds=num_rounds,
+        num_queries=num_queries,
         rivals={"genetic": drug_genetic},
     )
 
 
-PMO_TASKS = tuple(map(pmo_task, NAMES))
+PMO_TASKS = tuple(pmo_task(name, protocol=protocol) for protocol in PROTOCOLS for name in NAMES)
