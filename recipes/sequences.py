@@ -125,6 +125,7 @@ RECIPES = {
         network={"kind": "mlp", "width": 128, "num_layers": 2},
         settings=_settings(2500, 1.5e-3, 0.02, 128),
         steps=(32, 16, 8),
+        learned_features=True,
     ),
 }
 

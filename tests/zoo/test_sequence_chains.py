@@ -144,11 +144,12 @@ def test_gradients_of_the_features_reach_the_chain(tmp_path, measured):
     assert min(means) > 0.2
 
 
-def test_promoters_are_seen_by_what_the_loaded_network_makes_of_them():
-    chain, domain = zoo.load("promoters-ecoli")
-    design = designs_of("promoters-ecoli", 2)
-    learned = LearnedFeatures(chain.network, space_of(zoo.read_card("promoters-ecoli")))(design)
-    assert domain.feature_kind == "learned"
+@pytest.mark.parametrize(("name", "kind"), [("promoters-ecoli", "learned"), ("gfp-variants", "variants")])
+def test_a_family_is_seen_by_what_the_loaded_network_makes_of_it(name, kind):
+    chain, domain = zoo.load(name)
+    design = designs_of(name, 2)
+    learned = LearnedFeatures(chain.network, space_of(zoo.read_card(name)))(design)
+    assert domain.feature_kind == kind
     assert torch.equal(domain.features(design)[:, -learned.shape[1] :], learned)
 
 

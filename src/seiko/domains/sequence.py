@@ -69,8 +69,8 @@ def sequence_domain(
         network: Of a chain that was pre-trained on sequences of this family, such as promoters: what it makes
             of a sequence joins the default features (`LearnedFeatures`).
         features: `default_features` if None.
-        feature_kind: How those are compared; see `Domain`. "learned" with a network, else "variants" with a
-            parent, else "additive".
+        feature_kind: How those are compared; see `Domain`. "variants" with a parent, else "learned" with a
+            network, else "additive".
         reference: Known sequences, for ``novelty`` and ``enrichment``.
         motifs: Whose enrichment over the reference is reported; see `Alphabet.motif`.
 
@@ -99,7 +99,7 @@ def sequence_domain(
             hint="Give JoinedFeatures((your features, LearnedFeatures(network, space))) as `features`.",
         )
     chosen = features or default_features(space, both_strands=both_strands, parent=parent, network=network)
-    usual: FeatureKind = "learned" if network is not None else "additive" if parent is None else "variants"
+    usual: FeatureKind = "variants" if parent is not None else "additive" if network is None else "learned"
 
     @lru_cache(maxsize=1 << 16)
     def why_invalid(design: str) -> str:
@@ -147,7 +147,7 @@ def default_features(
 ) -> Features:
     """Letters at their positions, and counts of words of up to four letters, where there are few enough.
 
-    Of variants of one parent the letters alone; with a network what that makes of a sequence as well.
+    Of variants of one parent no words; with a network what that makes of a sequence as well.
     """
     kinds = len(space.alphabet.letters)
     words = tuple(k for k in (1, 2, 3, 4) if k <= space.length and kinds**k <= MOST_WORD_COUNTS)
