@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -13,13 +13,14 @@ from benchmark_world import SOFT_WORDS, TASK, WORDS, materials, reward
 from chain_families import PaddedGaussians
 from seiko import methods
 from seiko.benchmark import run_method
+from seiko.chains.particles import Particles
 from seiko.domains.sequence import DNA, SequenceSpace, sequence_domain
-from seiko.errors import ParameterError, WeightsError
+from seiko.errors import NotEnoughDesignsError, ParameterError, WeightsError
 from seiko.proposers.base import SupportsFinalDesigns
 from seiko.proposers.guidance import Guidance
 from seiko.proposers.sampling import draw_designs
 from seiko.proposers.steered import STEERING, solve_scale
-from seiko.proposers.tempered_smc import TemperedSMC
+from seiko.proposers.tempered_smc import MAX_RUNS, ParticleSampler, TemperedSMC
 from seiko.records import History, Trial, TrialState
 from seiko.surrogates import LastLayerLinear
 from seiko.testing import check_proposer
@@ -117,6 +118,40 @@ def test_the_named_methods_aim_at_what_suits_the_chain(made):
     report = one.propose(History(tuple(trials)), 0, resume={}, generator=generator()).report
     assert report["kl/pretrained_nats"] == pytest.approx(0.45 * 10 * math.log(4), rel=0.1)
     assert made(materials()[0], SOFT_WORDS).kl_target == 4.0
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_where_the_steered_chain_repeats_itself_the_pretrained_one_fills_the_batch(name):
+    proposer = MAKERS[name](kl_target=None, kl_weight=1e-3)
+    proposal = proposer.propose(told(), 40, resume={}, generator=generator())
+    assert len(set(proposal.designs)) == 40
+    assert proposal.report["round/from_pretrained"] > 0
+    assert proposal.report["round/new_designs"] < 40
+
+
+@dataclass
+class OftenLost:
+    """Runs of which the first few leave no feasible particle."""
+
+    num_lost: int
+    runs: int = 0
+
+    def draw(self, num_particles, *, condition, generator):
+        self.runs += 1
+        if self.runs <= self.num_lost:
+            raise NotEnoughDesignsError("None of the particles ended at a feasible state.")
+        states = torch.zeros(num_particles, 4, 6)  # aaaa
+        weights = torch.full((num_particles,), 1 / num_particles)
+        return Particles(states, None, weights, weights, 0.0, 1.5, 0)
+
+
+def test_a_run_that_loses_all_particles_is_made_again():
+    assert ParticleSampler(OftenLost(1), SOFT_WORDS, 8).divergence(generator()) == math.inf
+    assert ParticleSampler(OftenLost(0), SOFT_WORDS, 8).divergence(generator()) == 1.5
+    often = OftenLost(MAX_RUNS - 1)
+    assert len(ParticleSampler(often, SOFT_WORDS, 8).draw(3, generator())) == 3 and often.runs == MAX_RUNS
+    with pytest.raises(NotEnoughDesignsError):
+        ParticleSampler(OftenLost(MAX_RUNS), SOFT_WORDS, 8).draw(3, generator())
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -25,7 +25,9 @@ from seiko.proposers.sampling import (
     draw_pool,
     draw_variations,
     feasible_states,
+    sampler,
     thompson_batch,
+    top_up,
     value_of_states,
 )
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
@@ -252,19 +254,8 @@ class OnlineFineTuner(Generic[Design]):
         pool = draw_pool(
             chain, self.domain, history.keys, least=num_queries, size=size, generator=generator, short=True
         )
-        report = pool.report()
-        if len(pool.designs) < num_queries:  # p(i) has lost its variety: the pre-trained chain has not
-            more = draw_pool(
-                self.chain,
-                self.domain,
-                frozenset(pool.seen),
-                least=num_queries - len(pool.designs),
-                size=size,
-                generator=generator,
-            )
-            report["round/from_pretrained"] = len(more.designs)
-            pool.designs += more.designs
-            pool.seen |= more.seen
+        plain = sampler(self.chain, self.domain)
+        report = top_up(pool, plain, self.domain, least=num_queries, size=size, generator=generator)
         if not chosen_by_score:
             return pool.designs[:num_queries], report
         assert score is not None

@@ -111,6 +111,32 @@ def fill_pool(
     )
 
 
+def top_up(
+    pool: Pool[Design],
+    draw: Callable[[int, torch.Generator], Sequence[Design]],
+    domain: Domain[Design],
+    *,
+    least: int,
+    size: int,
+    generator: torch.Generator,
+) -> dict[str, float]:
+    """Fill a pool with samples of the pre-trained chain where its own chain has lost the variety for `least`.
+
+    Returns:
+        The report of the pool's own samples, and ``round/from_pretrained`` where others were taken.
+
+    Raises:
+        NotEnoughDesignsError: If the pre-trained chain has not enough new valid designs either.
+    """
+    report = pool.report()
+    if (missing := least - len(pool.designs)) > 0:
+        more = fill_pool(draw, domain, frozenset(pool.seen), least=missing, size=size, generator=generator)
+        report["round/from_pretrained"] = len(more.designs)
+        pool.designs += more.designs
+        pool.seen |= more.seen
+    return report
+
+
 def draw_designs(
     chain: Chain, domain: Domain[Design], num_samples: int, generator: torch.Generator
 ) -> list[Design]:

@@ -18,7 +18,7 @@ from seiko.chain import Chain
 from seiko.domains.base import Domain
 from seiko.errors import ParameterError, WeightsError
 from seiko.proposers.base import Proposal, check_num_queries
-from seiko.proposers.sampling import Pool, diverse_batch, draw_designs, fill_pool
+from seiko.proposers.sampling import Pool, diverse_batch, draw_designs, fill_pool, top_up
 from seiko.proposers.scoring import Score, calibration, fit_score, predict
 from seiko.records import History
 from seiko.surrogates.base import Surrogate
@@ -190,10 +190,13 @@ class SteeredChain(ABC, Generic[Design]):
         least: int,
         size: int,
         generator: torch.Generator,
+        *,
+        short: bool = False,
     ) -> Pool[Design]:
         if not least:
             return Pool()
-        return fill_pool(draw, self.domain, history.keys, least=least, size=size, generator=generator)
+        known = history.keys
+        return fill_pool(draw, self.domain, known, least=least, size=size, generator=generator, short=short)
 
     def _choose(
         self,
@@ -205,14 +208,15 @@ class SteeredChain(ABC, Generic[Design]):
     ) -> tuple[list[Design], dict[str, float]]:
         by_score = self.select == "acquisition"
         size = max(self.pool_size, num_queries) if by_score else num_queries
-        pool = self._pool(steering.draw, history, num_queries, size, generator)
+        pool = self._pool(steering.draw, history, num_queries, size, generator, short=True)
+        report = top_up(pool, self._plain, self.domain, least=num_queries, size=size, generator=generator)
         designs = pool.designs[:num_queries]
         if by_score:
             features = self.domain.features(pool.designs)
             wanted: Tensor = score.of_features(features)
             rows = diverse_batch(wanted, features, num_queries, diversity=self.diversity)
             designs = [pool.designs[row] for row in rows]
-        return designs, pool.report()
+        return designs, report
 
 
 def solve_scale(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
@@ -13,13 +14,15 @@ from seiko import tree
 from seiko.chains.clean import as_diffusion
 from seiko.chains.particles import Particles, TemperedParticles
 from seiko.domains.base import Domain
-from seiko.errors import ParameterError
+from seiko.errors import NotEnoughDesignsError, ParameterError
 from seiko.proposers.sampling import value_of_states
 from seiko.proposers.scoring import Score
 from seiko.proposers.steered import SteeredChain
 from seiko.typing import Condition, State
 
 Design = TypeVar("Design")
+MAX_RUNS = 5
+"""Runs before a batch is given up: resampling may leave kin of one particle, all infeasible in the end."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +106,27 @@ class ParticleSampler:
     num_particles: int
 
     def draw(self, num_samples: int, generator: torch.Generator) -> Sequence[Any]:
-        """Equally weighted particles, decoded: the heavy ones several times."""
-        particles = self._run(max(num_samples, self.num_particles), generator)
+        """Equally weighted particles, decoded: the heavy ones several times.
+
+        Raises:
+            NotEnoughDesignsError: If in `MAX_RUNS` runs no particle ended at a feasible state.
+        """
+        for run in range(1, MAX_RUNS + 1):
+            try:
+                particles = self._run(max(num_samples, self.num_particles), generator)
+                break
+            except NotEnoughDesignsError:
+                if run == MAX_RUNS:
+                    raise
         states, condition = particles.resampled(num_samples, generator)
         return self.domain.decode(states, condition)
 
     def divergence(self, generator: torch.Generator) -> float:
-        """Estimated KL of the tilted law to the pre-trained one, in nats."""
-        return max(0.0, self._run(self.num_particles, generator).divergence)
+        """Estimated KL of the tilted law to the pre-trained one, in nats; inf if no particle is feasible."""
+        try:
+            return max(0.0, self._run(self.num_particles, generator).divergence)
+        except NotEnoughDesignsError:
+            return math.inf
 
     def _run(self, count: int, generator: torch.Generator) -> Particles:
         condition = self.domain.condition(count, generator)
