@@ -114,7 +114,9 @@ class SteeredChain(ABC, Generic[Design]):
         acquisition = self.acquisition if num_queries else self.final_acquisition
         score = self._score(history, acquisition, generator)
         scale, found = self._scale(score, history, resume, generator)
-        report |= {"steering/scale": scale, "kl/pretrained_nats": found}
+        report["steering/scale"] = scale
+        if math.isfinite(found):
+            report["kl/pretrained_nats"] = found
         artifacts = {STEERING: json.dumps({"scale": scale}).encode()}
         if not num_queries:
             return Proposal((), artifacts=artifacts, report=report)
