@@ -18,7 +18,7 @@ from statistics import mean
 
 import torch
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from seiko import zoo
 from seiko.benchmark import TASKS
@@ -27,6 +27,7 @@ from seiko.campaign import Campaign
 from seiko.chain import SupportsLoss
 from seiko.domains.image_format import ImageFormat, contact_sheet
 from seiko.proposers.sampling import draw_designs
+from seiko.zoo.pixels import folded
 
 NATURAL = 0.99
 """Share of the chain's samples that are natural, by definition."""
@@ -35,8 +36,7 @@ NATURAL = 0.99
 @torch.no_grad()
 def errors(chain: SupportsLoss, pictures: Sequence[Image], patch: int, draws: int) -> Tensor:
     """The chain's loss of each picture, mean over draws of noise that are the same for all, [picture]."""
-    levels = ImageFormat(*pictures[0].size).to_levels(pictures)
-    states = nn.functional.pixel_unshuffle(2 * levels - 1, patch)
+    states = folded(ImageFormat(*pictures[0].size).to_levels(pictures), patch)
     found = []
     for state in states:
         rows = state.expand(draws, *state.shape)

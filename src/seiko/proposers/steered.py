@@ -109,7 +109,10 @@ class SteeredChain(ABC, Generic[Design]):
         check_num_queries(num_queries)
         report: dict[str, Any] = dict(calibration(history))
         if len(history.complete) < LEAST_READINGS:
-            pool = self._pool(self._plain, history, num_queries, num_queries, generator)
+            pool: Pool[Design] = Pool()
+            if num_queries:
+                enough: dict[str, Any] = {"least": num_queries, "size": num_queries, "generator": generator}
+                pool = fill_pool(self._plain, self.domain, history.keys, **enough)
             return Proposal(pool.designs[:num_queries], report=report | pool.report())
         acquisition = self.acquisition if num_queries else self.final_acquisition
         score = self._score(history, acquisition, generator)
@@ -185,21 +188,6 @@ class SteeredChain(ABC, Generic[Design]):
         scale = solve_scale(divergence, self._target, start=start)
         return scale, tried[scale]
 
-    def _pool(
-        self,
-        draw: Callable[[int, torch.Generator], Sequence[Design]],
-        history: History[Design],
-        least: int,
-        size: int,
-        generator: torch.Generator,
-        *,
-        short: bool = False,
-    ) -> Pool[Design]:
-        if not least:
-            return Pool()
-        known = history.keys
-        return fill_pool(draw, self.domain, known, least=least, size=size, generator=generator, short=short)
-
     def _choose(
         self,
         steering: Steering,
@@ -210,8 +198,9 @@ class SteeredChain(ABC, Generic[Design]):
     ) -> tuple[list[Design], dict[str, float]]:
         by_score = self.select == "acquisition"
         size = max(self.pool_size, num_queries) if by_score else num_queries
-        pool = self._pool(steering.draw, history, num_queries, size, generator, short=True)
-        report = top_up(pool, self._plain, self.domain, least=num_queries, size=size, generator=generator)
+        enough: dict[str, Any] = {"least": num_queries, "size": size, "generator": generator}
+        pool = fill_pool(steering.draw, self.domain, history.keys, short=True, **enough)
+        report = top_up(pool, self._plain, self.domain, **enough)
         designs = pool.designs[:num_queries]
         if by_score:
             features = self.domain.features(pool.designs)

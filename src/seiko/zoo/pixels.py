@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seiko.chains import DiffusionChain
 from seiko.chains.schedulers import process_from_scheduler
@@ -20,6 +20,11 @@ from seiko.networks.guidance import ClassifierFreeGuidance
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+def folded(levels: Tensor, patch: int) -> Tensor:
+    """Levels in [0, 1], [n, channel, height, width], as states: in [-1, 1], squares of pixels as channels."""
+    return nn.functional.pixel_unshuffle(2 * levels - 1, patch)
 
 
 def build(card: Mapping[str, Any], num_steps: int, *, seed: int = 0) -> tuple[DiffusionChain, Domain[Image]]:
@@ -61,7 +66,7 @@ def build(card: Mapping[str, Any], num_steps: int, *, seed: int = 0) -> tuple[Di
     features = ChainFeatures(
         denoiser,
         unet.down_blocks[0],
-        encode=lambda levels: nn.functional.pixel_unshuffle(2 * levels - 1, patch),
+        encode=lambda levels: folded(levels, patch),
         condition=no_class,
     )
     process = process_from_scheduler(card["scheduler"], num_steps, shape)
